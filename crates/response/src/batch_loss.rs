@@ -17,7 +17,7 @@ pub trait BatchLogitLoss: NamedLoss {
     ///
     /// - student, teacher: finite logits `[rows, num_classes]`, or −∞ for excluded classes
     /// - mask: `[rows]`, true for the rows that count
-    /// - output: `[1]`, a connected zero if no row counts
+    /// - output: `[1]`, zero and still connected to the autodiff graph if no row counts
     fn forward_masked(
         &self,
         student: Tensor<2>,
@@ -54,8 +54,9 @@ term_of_loss!(BatchTerm<BatchLogitLoss>);
 ///
 /// It is the counterpart of a [`ResponseObjective`](crate::ResponseObjective) for losses that are
 /// not sums over rows. The rows are the samples of a classifier, the tokens of sequences, the
-/// proposals of a detector. All samples count, labeled or not. Of sequences, the tokens that are in
-/// the masks of both student and teacher make up the batch; without any, the term is zero.
+/// proposals of a detector. All samples count, labeled or not. For sequences, the batch consists of
+/// the tokens that are in the masks of both student and teacher; if there are none, the term is
+/// zero.
 ///
 /// # Example
 ///

@@ -30,13 +30,13 @@ one_line_display!(BoundedRegressionTerm: loss, background);
 /// ```
 ///
 /// The [targets](Targets::Boxes) hold one class and one box per proposal. The boxes of background
-/// proposals do not matter; without any other proposal, or without targets, the term is zero. A
-/// [`ProposalClassificationLoss`](crate::ProposalClassificationLoss) with the same `background`
+/// proposals do not matter. If all proposals are background, or without targets, the term is zero.
+/// A [`ProposalClassificationLoss`](crate::ProposalClassificationLoss) with the same `background`
 /// compares the classes of the proposals.
 ///
 /// # Panics
 ///
-/// `forward` panics if a response or the targets are not boxes.
+/// `forward` panics if a response or the targets do not consist of boxes.
 ///
 /// # Example
 ///

@@ -19,7 +19,7 @@ pub struct BoundedRegressionLossConfig {
 }
 
 impl BoundedRegressionLossConfig {
-    /// Initializes a [bounded regression loss](BoundedRegressionLoss).
+    /// Creates a [bounded regression loss](BoundedRegressionLoss).
     ///
     /// # Panics
     ///
@@ -51,15 +51,16 @@ impl Check for BoundedRegressionLossConfig {
 /// L = Σ smooth_l1(student − target) + bounded_weight · bounded
 /// ```
 ///
-/// The regression of a teacher may point anywhere, even away from the annotation, so it is never
-/// imitated: a student with a larger error pays twice, one that is better by the `margin` pays for
-/// its own error only. A teacher's box of NaN or ±∞ is no bound, so the bounded part is zero. The
-/// squared norm is over the four coordinates together, and the mean is over the proposals given,
-/// which should be the matched ones. The teacher and the target are constants: no gradient flows to
-/// them. Half precision is widened to single.
+/// The box of a teacher may be anywhere, even farther from the annotation than that of the student,
+/// so it is never imitated. The loss of a student with a larger error than the teacher has both
+/// parts; the loss of a student that is better by the `margin` has the first part only. If the box
+/// of the teacher contains NaN or ±∞, the bounded part is zero. The squared norm is over the four
+/// coordinates together, and the mean is over the proposals given, which should be the matched
+/// ones. The teacher and the target are constants: no gradient flows to them. Half precision is
+/// widened to single.
 ///
-/// A [`BoundedRegressionObjective`](crate::BoundedRegressionObjective) makes a weighted term of it
-/// and selects the matched proposals of a detector.
+/// A [`BoundedRegressionObjective`](crate::BoundedRegressionObjective) turns it into a weighted
+/// term and selects the matched proposals of a detector.
 ///
 /// # Example
 ///
@@ -76,16 +77,17 @@ impl Check for BoundedRegressionLossConfig {
 /// let criterion = BoundedRegressionLossConfig::new().init();
 /// let loss = criterion.forward(student, teacher, target, Reduction::Sum);
 ///
-/// // Both pay 0.4² / 2; the first is worse than its teacher and pays half of 0.4² on top.
+/// // Both have a smooth L1 loss of 0.4² / 2; the first is worse than its teacher, which adds
+/// // 0.4² / 2.
 /// assert!((loss.into_scalar::<f32>() - 0.24).abs() < 1e-6);
 /// ```
 ///
 /// # Reference
 ///
 /// G. Chen et al., Learning Efficient Object Detection Models with Knowledge Distillation, NIPS
-/// 2017. The authors published no code, so this is our interpretation of the paper: one annotation
-/// bounds both networks, the mean is over the matched proposals, and the default weight
-/// is its value as we understand it, not checked against an implementation.
+/// 2017. The authors published no code. This is our interpretation of the paper: one annotation
+/// bounds both networks, the mean is over the matched proposals, and the default weight is its
+/// value as we understand it, not checked against an implementation.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct BoundedRegressionLoss {
@@ -101,7 +103,8 @@ impl BoundedRegressionLoss {
     /// Computes the loss of every proposal and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
-    /// proposals. Without a proposal the result is a zero that is connected to the graph.
+    /// proposals. If there are no proposals, the loss is zero, still connected to the autodiff
+    /// graph.
     ///
     /// # Shapes
     ///

@@ -8,22 +8,22 @@ use std::ops::Range;
 
 /// Size of the logits of a chunk in single precision, if the number of its rows is not given.
 ///
-/// At 32,000 classes that is 131 rows. Measured on a CPU, 32 rows take about a third longer, since
-/// narrow matrices multiply slowly, and 512 gain no time but take twice the memory.
+/// With 32,000 classes a chunk has 131 rows. Measured on a CPU, 32 rows take about a third longer,
+/// since narrow matrices multiply slowly, and 512 rows are no faster but take twice the memory.
 const BYTES: usize = 16 << 20;
 
 /// Computes a [loss between distributions](DistributionLoss) over a large vocabulary exactly, a
 /// chunk of rows at a time.
 ///
 /// ```text
-/// L = the loss, of chunk after chunk
-/// G = ∂L/∂logits, of each chunk at once
+/// L = loss, computed chunk by chunk
+/// G = ∂L/∂logits, computed with each chunk
 /// ```
 ///
 /// A loss over `[rows, vocabulary]` holds about ten tensors of that shape until the backward pass:
-/// logarithms, probabilities, masks and products. This one holds them for one chunk, computes the
-/// gradient of the chunk in the forward pass, and keeps nothing else. The result is the value of
-/// the loss, tied to the student by a term that is zero and has those gradients:
+/// logarithms, probabilities, masks and products. `Chunked` holds them for one chunk at a time,
+/// computes the gradient of the chunk in the forward pass, and keeps only that gradient. The result
+/// is the value of the loss, tied to the student by a term that is zero and has those gradients:
 ///
 /// ```text
 /// L + Σ G · (student − constant of student)
@@ -35,7 +35,7 @@ const BYTES: usize = 16 << 20;
 ///
 /// | | Output of the student | Tensors of `[rows, vocabulary]` that remain |
 /// | --- | --- | --- |
-/// | [`forward`](DistributionLoss::forward) and its family, in a [`ResponseObjective`](crate::ResponseObjective) too | logits | both logits and the gradient |
+/// | [`forward`](DistributionLoss::forward) and its variants, also in a [`ResponseObjective`](crate::ResponseObjective) | logits | both logits and the gradient |
 /// | [`forward_hidden`](Self::forward_hidden) | hidden states and head | none |
 ///
 /// # Example
@@ -67,7 +67,7 @@ const BYTES: usize = 16 << 20;
 ///
 /// # Reference
 ///
-/// The idea of a gradient computed in the forward pass, chunk by chunk, is that of the fused linear
+/// Computing the gradient in the forward pass, chunk by chunk, is the idea of the fused linear
 /// losses of P.-L. Hsu et al., [Liger Kernel: Efficient Triton Kernels for LLM
 /// Training](https://arxiv.org/abs/2410.10989), 2024.
 #[doc(alias = "Liger")]
@@ -153,14 +153,14 @@ impl<L: DistributionLoss> Chunked<L> {
     /// Computes the mean loss of the rows that count from hidden states, without ever holding the
     /// logits of all rows.
     ///
-    /// Gradients flow to the hidden states, the weight and the bias of the student, to each that is
-    /// tracked, and never to the teacher. In addition to the inputs and their gradients, only the
-    /// tensors of one chunk of `[chunk_rows, vocabulary]` and one tensor of the shape of the weight
-    /// are held.
+    /// Gradients flow to the hidden states, the weight and the bias of the student, as far as they
+    /// are tracked, and never to the teacher. In addition to the inputs and their gradients, memory
+    /// holds only the tensors of one chunk, `[chunk_rows, vocabulary]`, and one tensor of the shape
+    /// of the weight.
     ///
-    /// Rows outside the mask may hold anything, for student and teacher. Without a row that counts,
-    /// the result is a zero that is connected to the graph. Half precision is widened to single for
-    /// all but the products with the heads.
+    /// Rows outside the mask may hold anything, for student and teacher. If no row counts, the loss
+    /// is zero, still connected to the autodiff graph. Half precision is widened to single, except
+    /// in the products with the heads.
     ///
     /// # Shapes
     ///
@@ -251,9 +251,9 @@ impl<L: DistributionLoss> Chunked<L> {
         }
     }
 
-    /// Computes the loss of every row, and the gradient of their sum, a chunk at a time. Takes the
-    /// logits by value, so that logits of a teacher that are not used elsewhere are freed when this
-    /// returns.
+    /// Computes the loss of every row and the gradient of the sum of the losses, a chunk at a time.
+    /// Takes the logits by value, so that logits of a teacher that are not used elsewhere are freed
+    /// when this returns.
     fn compute_logits(
         &self,
         logits: Tensor<2>,
@@ -278,8 +278,8 @@ impl<L: DistributionLoss> Chunked<L> {
         Computed { losses, gradient }
     }
 
-    /// Computes the loss of every row of a chunk and the gradient of their sum. The graph between
-    /// the two is freed when this returns.
+    /// Computes the loss of every row of a chunk and the gradient of the sum of the losses. The
+    /// graph between the two is freed when this returns.
     fn compute(
         &self,
         logits: Tensor<2>,

@@ -6,18 +6,18 @@ use burn_distill_core::{
     WeightSchedule, one_line_display,
 };
 
-/// Confidence weighted by teacher max (CWTM): cross-entropy with the targets in which each sample
-/// counts by the largest probability of the teacher.
+/// Confidence weighted by teacher max (CWTM): cross-entropy with the targets, in which each sample
+/// is weighted by the largest probability of the teacher.
 ///
 /// With `y` the targets,
 ///
 /// ```text
-/// w = maxₖ softmax(teacher)ₖ, divided by the sum of these over the labeled samples
+/// w = maxₖ softmax(teacher)ₖ, divided by its sum over the labeled samples
 /// L = −Σ over labeled samples of w Σₖ yₖ log softmax(student)ₖ
 /// ```
 ///
-/// The confidence of the teacher counts, not whether the teacher is right; its other probabilities
-/// do not count. With a teacher that is equally confident about all samples, the loss is that of
+/// Only the confidence of the teacher matters: neither whether it is right nor its other
+/// probabilities. With a teacher that is equally confident about all samples, the loss is that of
 /// [`CrossEntropyObjective`]. Batches without a labeled sample contribute zero. The teacher is a
 /// constant: no gradient flows to it.
 ///
@@ -41,8 +41,8 @@ use burn_distill_core::{
 /// # Reference
 ///
 /// T. Furlanello, Z. C. Lipton, M. Tschannen, L. Itti and A. Anandkumar, [Born Again Neural
-/// Networks](https://arxiv.org/abs/1805.04770), ICML 2018. The authors have published no code: this
-/// is our interpretation of the paper.
+/// Networks](https://arxiv.org/abs/1805.04770), ICML 2018. The authors published no code. This is
+/// our interpretation of the paper.
 #[doc(alias = "CWTM")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -88,7 +88,7 @@ impl ConfidenceWeighted {
         let confidence: Tensor<1> = log_teacher.max_dim(1).exp().squeeze_dim(1);
         let (loss, confidence) = match labeled {
             None => (loss, confidence),
-            // Both are masked: neither has to be a number where there is no label.
+            // Both are masked, because either may be NaN where there is no label.
             Some(labeled) => {
                 let unlabeled = labeled.bool_not();
                 (
@@ -99,7 +99,8 @@ impl ConfidenceWeighted {
         };
         let confidence = confidence.cast(loss.dtype());
         let sum = confidence.clone().sum();
-        // The sum is zero only if nothing is labeled: the likeliest of K classes has at least 1/K.
+        // The sum is zero only if no sample is labeled: the likeliest of K classes has at least
+        // 1/K.
         let sum = sum.clone().mask_fill(sum.equal_scalar(0.0), 1.0);
         loss.mul(confidence).sum().div(sum)
     }

@@ -28,7 +28,7 @@ pub struct DecoupledLossConfig {
 }
 
 impl DecoupledLossConfig {
-    /// Initializes a [decoupled loss](DecoupledLoss).
+    /// Creates a [decoupled loss](DecoupledLoss).
     ///
     /// # Panics
     ///
@@ -52,9 +52,9 @@ impl Check for DecoupledLossConfig {
     }
 }
 
-/// Decoupled KD (DKD): the soft-target loss in two parts with separate weights, one about the
-/// target class and one about the others, so that the second counts even if the teacher is certain
-/// of the target.
+/// Decoupled KD (DKD): the soft-target loss in two parts with separate weights, one for the target
+/// class and one for the other classes, so that the second counts even if the teacher is certain of
+/// the target.
 ///
 /// For every row of class `y`, with `T` the `temperature`,
 ///
@@ -108,8 +108,8 @@ impl Check for DecoupledLossConfig {
 /// # Reference
 ///
 /// B. Zhao et al., [Decoupled Knowledge Distillation](https://arxiv.org/abs/2203.08679) (DKD), CVPR
-/// 2022. Agrees with `dkd_loss` of mdistiller, the code of the authors, up to logits where that one
-/// overflows.
+/// 2022. Agrees with `dkd_loss` of mdistiller, the code of the authors, except for logits at which
+/// that code overflows.
 #[doc(alias = "DKD")]
 #[doc(alias = "TCKD")]
 #[doc(alias = "NCKD")]

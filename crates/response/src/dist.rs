@@ -19,7 +19,7 @@ const ROUNDING: f64 = 1e-6;
 #[derive(Config, Debug)]
 pub struct DistLossConfig {
     /// Softmax temperature, which divides the logits of student and teacher. Must be positive and
-    /// finite. Default: `4.0`, which the paper takes for CIFAR-100; it takes `1.0` for ImageNet.
+    /// finite. Default: `4.0`, which the paper uses for CIFAR-100; it uses `1.0` for ImageNet.
     #[config(default = 4.0)]
     pub temperature: f64,
     /// Weight of `inter`, the relations between the classes of each sample. Default: `1.0`.
@@ -35,7 +35,7 @@ pub struct DistLossConfig {
 }
 
 impl DistLossConfig {
-    /// Initializes a [DIST loss](DistLoss).
+    /// Creates a [DIST loss](DistLoss).
     ///
     /// # Panics
     ///
@@ -71,7 +71,7 @@ impl Check for DistLossConfig {
 /// ρ(x, y) = Σ(x − mean(x))(y − mean(y)) / (‖x − mean(x)‖₂ ‖y − mean(y)‖₂ + 1e-8)
 /// inter = 1 − mean over rows of ρ(Q row, P row)
 /// intra = 1 − mean over columns of ρ(Q column, P column)
-/// L = T² (beta inter + gamma intra)          without T² if not scale_t2
+/// L = T² (beta inter + gamma intra)          without T² unless scale_t2
 /// ```
 ///
 /// Pearson's correlation ignores scale and shift, so a small student need not reach the confidence
@@ -85,7 +85,8 @@ impl Check for DistLossConfig {
 ///
 /// # Weights
 ///
-/// The paper adds twice the loss to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
+/// The paper adds twice the loss to the [cross-entropy with the
+/// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
 ///

@@ -24,7 +24,8 @@ where
     C: Serialize + DeserializeOwned + Check,
     L: DistributionLoss,
 {
-    // `chunk` and `standardize` apply to any loss of a kind, so no configuration has a field for them.
+    // `chunk` and `standardize` apply to any loss of a kind, so no configuration has a field for
+    // them.
     match builder.count("chunk", MOST_ROWS)? {
         Some(rows) => logits(builder, default, |config| {
             Chunked::new(init(config)).with_chunk_rows(rows)
@@ -33,8 +34,8 @@ where
     }
 }
 
-/// Defines a function that builds a kind of losses of logits, whose logits may be standardized, as terms
-/// of a type.
+/// Defines a function that builds losses of logits of one kind, whose logits may be standardized,
+/// as terms of a type.
 macro_rules! builder_of_logits {
     ($(#[$doc:meta])* $name:ident: $loss:ident => $term:ident) => {
         $(#[$doc])*

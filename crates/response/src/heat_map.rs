@@ -14,7 +14,7 @@ use burn_distill_core::{
 pub struct HeatMapLossConfig {}
 
 impl HeatMapLossConfig {
-    /// Initializes a [heat-map loss](HeatMapLoss).
+    /// Creates a [heat-map loss](HeatMapLoss).
     pub fn init(&self) -> HeatMapLoss {
         HeatMapLoss {}
     }
@@ -31,16 +31,16 @@ impl Check for HeatMapLossConfig {}
 /// L = ½ · mean over joints and pixels of (w · (student − teacher))²
 /// ```
 ///
-/// The visibility counts by its square, and joints that are not visible count in the mean, as in
-/// the reference; the values of their maps do not matter. The teacher is a constant: no gradient
-/// flows to it. Half precision is widened to single.
+/// The visibility is squared, and hidden joints count in the mean, as in the reference; the values
+/// of their maps do not matter. The teacher is a constant: no gradient flows to it. Half precision
+/// is widened to single.
 ///
 /// A stacked hourglass network has one response per stack; the authors compare each of them with
-/// the last one of the teacher.
+/// the last response of the teacher.
 ///
 /// # Weights
 ///
-/// The authors take weights of one half for this loss and one half for the same loss with the
+/// The authors use weights of one half for this loss and one half for the same loss with the
 /// annotated maps, [`TargetHeatMaps`].
 ///
 /// # Example
@@ -157,8 +157,8 @@ impl NamedLoss for HeatMapLoss {
 ///
 /// # Panics
 ///
-/// `forward` panics if a response is not one of heat maps, or if the visibility has another number
-/// of joints.
+/// `forward` panics if a response does not consist of heat maps, or if the visibility has another
+/// number of joints.
 ///
 /// # Example
 ///

@@ -23,7 +23,7 @@ pub struct JensenShannonLossConfig {
 }
 
 impl JensenShannonLossConfig {
-    /// Initializes a [generalized Jensen–Shannon loss](JensenShannonLoss).
+    /// Creates a [generalized Jensen–Shannon loss](JensenShannonLoss).
     ///
     /// # Panics
     ///

@@ -17,13 +17,13 @@ pub struct LabelSmoothingLossConfig {
     /// Probability that is taken from the label. Between 0 and 1. Default: `0.1`.
     #[config(default = 0.1)]
     pub smoothing: f64,
-    /// Classes that receive it. Default: all classes.
+    /// Classes that receive the probability taken from the label. Default: all classes.
     #[config(default = "LabelSmoothingVariant::All")]
     pub variant: LabelSmoothingVariant,
 }
 
 impl LabelSmoothingLossConfig {
-    /// Initializes a [label-smoothing loss](LabelSmoothingLoss).
+    /// Creates a [label-smoothing loss](LabelSmoothingLoss).
     ///
     /// # Panics
     ///
@@ -55,8 +55,8 @@ pub enum LabelSmoothingVariant {
     Others,
 }
 
-/// Label smoothing (LSR): cross-entropy with a label that leaves some probability to the other
-/// classes.
+/// Label smoothing (LSR): cross-entropy with smoothed labels, which give some probability to the
+/// other classes.
 ///
 /// For every row of class `y` out of `K`, with `a` the `smoothing`,
 ///
@@ -101,7 +101,7 @@ pub enum LabelSmoothingVariant {
 pub struct LabelSmoothingLoss {
     /// Probability that is taken from the label.
     pub smoothing: f64,
-    /// Classes that receive it.
+    /// Classes that receive the probability taken from the label.
     #[module(skip)]
     pub variant: LabelSmoothingVariant,
 }
@@ -125,7 +125,7 @@ impl TeacherFreeLoss for LabelSmoothingLoss {
                 let share = a / num_classes as f64;
                 (1.0 - a + share, share)
             }
-            // With one class there is no other to give it to.
+            // With one class, no other class can receive it.
             LabelSmoothingVariant::Others => {
                 (1.0 - a, a / num_classes.saturating_sub(1).max(1) as f64)
             }

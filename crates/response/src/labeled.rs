@@ -5,8 +5,8 @@ use burn::tensor::{Int, Tensor, assert_shape};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{Context, LossTerm, NamedLoss, Response, Weighted, reduce_rows};
 
-/// Loss that compares the logits of student and teacher row by row and treats the class of the row
-/// differently from the others.
+/// Loss that compares the logits of student and teacher row by row and treats the class of the
+/// label differently from the others.
 pub trait LabeledLoss: NamedLoss {
     /// Computes the loss of every row. No gradient flows to the teacher.
     ///
@@ -71,13 +71,14 @@ term_of_loss!(LabeledTerm<LabeledLoss>);
 /// L = mean of the loss over the labeled samples
 /// ```
 ///
-/// Samples without a label do not count, whatever their logits are; without any labeled sample the
+/// Samples without a label do not count, whatever their logits are; if no sample is labeled, the
 /// term is zero. With [target probabilities](burn_distill_core::Targets), as from mixed samples,
 /// the likeliest class is the label.
 ///
 /// # Panics
 ///
-/// `forward` panics if the response is a sequence or a map, since labels belong to samples.
+/// `forward` panics if the response consists of tokens or heat maps, which have no class per
+/// sample.
 ///
 /// # Example
 ///
@@ -116,7 +117,7 @@ pub(crate) fn rows_of_samples(response: &Response) -> Tensor<2> {
     let rows = response.rows();
     assert!(
         rows.mask.is_none(),
-        "The response is one of tokens, which has no class per sample: use a loss that needs no labels."
+        "The response consists of tokens, which have no class per sample: use a loss that needs no labels."
     );
     rows.logits
 }
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "The response is one of tokens, which has no class per sample")]
+    #[should_panic(expected = "The response consists of tokens, which have no class per sample")]
     fn tokens_are_refused() {
         let device = Device::default();
         let tokens = Knowledge {

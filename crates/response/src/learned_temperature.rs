@@ -37,7 +37,7 @@ pub struct LearnedTemperatureConfig {
 }
 
 impl LearnedTemperatureConfig {
-    /// Initializes a [learned temperature](LearnedTemperature).
+    /// Creates a [learned temperature](LearnedTemperature).
     ///
     /// # Panics
     ///
@@ -64,10 +64,10 @@ impl Check for LearnedTemperatureConfig {
     }
 }
 
-/// Curriculum temperature (CTKD): soft targets at a temperature that is learned to be the hardest
-/// for the student.
+/// Curriculum temperature (CTKD): soft targets at a temperature that is learned adversarially, to
+/// be the hardest for the student.
 ///
-/// With a trainable number `theta`, in epoch `e`,
+/// With a trainable scalar `theta`, in epoch `e`,
 ///
 /// ```text
 /// T = start + range sigmoid(theta)
@@ -86,13 +86,13 @@ impl Check for LearnedTemperatureConfig {
 /// constant: no gradient flows to it. Half precision is widened to single. With `standardize` both
 /// logits are [standardized](crate::Standardized) row by row before the temperature divides them.
 ///
-/// `theta` is a parameter like those of an adapter: it is on a device, trains with the student
-/// under the same optimizer, weight decay included, and is saved in the checkpoints, not with the
+/// `theta` is a parameter like those of an adapter: it is on a device, is trained with the student
+/// by the same optimizer, weight decay included, and is saved in the checkpoints, not with the
 /// student. The weight of the term multiplies its gradient, too.
 ///
 /// # Weights
 ///
-/// On CIFAR-100 the authors take weights of 0.1 for the [cross-entropy with the
+/// On CIFAR-100 the authors use weights of 0.1 for the [cross-entropy with the
 /// labels](burn_distill_core::CrossEntropyObjective) and 0.9 for this loss.
 ///
 /// # Example
@@ -107,7 +107,7 @@ impl Check for LearnedTemperatureConfig {
 ///
 /// let temperature = objective.term.temperature().into_scalar::<f32>();
 /// assert!((temperature - 15.6212).abs() < 1e-3);
-/// assert!((objective.term.reversal(5) + 0.5).abs() < 1e-12); // half of the reversal in the fifth epoch
+/// assert!((objective.term.reversal(5) + 0.5).abs() < 1e-12); // half the reversal in epoch 5
 /// ```
 ///
 /// # Reference

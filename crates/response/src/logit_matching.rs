@@ -26,7 +26,7 @@ pub struct LogitMatchingLossConfig {
 }
 
 impl LogitMatchingLossConfig {
-    /// Initializes a [logit-matching loss](LogitMatchingLoss).
+    /// Creates a [logit-matching loss](LogitMatchingLoss).
     ///
     /// # Panics
     ///

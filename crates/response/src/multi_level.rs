@@ -26,8 +26,8 @@ pub struct MultiLevelLossConfig {
     /// Weight of the class level, the relations between classes. Default: `1.0`.
     #[config(default = 1.0)]
     pub class: f64,
-    /// Samples and classes that are left out because the teacher is confident about them. Default:
-    /// none.
+    /// Samples and classes that the loss leaves out because the teacher is confident about them.
+    /// Default: none.
     #[config(default = "ConfidenceMask::None")]
     pub confidence: ConfidenceMask,
     /// Whether the logits of the instance level are [standardized](crate::Standardized), as in the
@@ -47,13 +47,13 @@ pub enum ConfidenceMask {
     /// Leaves out the samples about which the teacher is more confident than about the median
     /// sample, and the classes to which it gives more probability than to the median class.
     Select,
-    /// Leaves nothing out, but multiplies the terms by the share of samples or classes that would
-    /// stay, about one half: the code of the authors takes means before it masks.
+    /// Leaves nothing out, but multiplies the terms by the share of samples or classes that
+    /// `Select` would keep, about one half: the code of the authors takes means before it masks.
     ReferenceCompat,
 }
 
 impl MultiLevelLossConfig {
-    /// Initializes a [multi-level loss](MultiLevelLoss).
+    /// Creates a [multi-level loss](MultiLevelLoss).
     ///
     /// # Panics
     ///
@@ -106,9 +106,9 @@ impl Check for MultiLevelLossConfig {
 /// of `num_classes`. Without any row the loss is 0. The teacher is a constant: no gradient flows to
 /// it. Half precision is widened to single.
 ///
-/// The cost is that of `batch_size²` and, where `batch_size` is larger, of `num_classes²` numbers
-/// per temperature; where it is smaller, the class level is computed from matrices of the size of
-/// the batch.
+/// For each temperature the loss computes matrices of `batch_size²` numbers and, if `batch_size` is
+/// larger than `num_classes`, of `num_classes²` numbers; otherwise the class level, too, is
+/// computed from matrices of `batch_size²` numbers.
 ///
 /// # Confidence
 ///
@@ -124,26 +124,26 @@ impl Check for MultiLevelLossConfig {
 /// class_level = Σₖₗ cₖ (Pᵀ P − Qᵀ Q)ₖₗ² / num_classes
 /// ```
 ///
-/// Nothing is read back to the host for it; it compares all pairs of samples and of classes
-/// instead. The code of the authors intends this, but multiplies means by masks, which is
-/// [`ConfidenceMask::ReferenceCompat`].
+/// The medians are found on the device, by comparing all pairs of samples and of classes; nothing
+/// is read back to the host. The code of the authors intends this, but multiplies means by masks,
+/// which is [`ConfidenceMask::ReferenceCompat`].
 ///
 /// # Standardized logits
 ///
-/// With `standardize` the instance level alone takes logits that are
+/// With `standardize`, only the instance level takes logits that are
 /// [standardized](crate::Standardized) row by row, at the same temperatures and with the same
 /// factor `T²`, as in the code of the authors of that method. The other levels and the confidence
-/// take the logits themselves.
+/// use the logits as they are.
 ///
 /// # Views
 ///
 /// The paper trains on a weak and a strong augmentation of every sample:
-/// [`forward_views`](MultiLevelLoss::forward_views). In a training, use a
+/// [`forward_views`](MultiLevelLoss::forward_views). For training, use a
 /// [`MultiLevelTerm`](crate::MultiLevelTerm) of two views.
 ///
 /// # Weights
 ///
-/// On CIFAR-100 the authors take weights of 0.1 for the [cross-entropy with the
+/// On CIFAR-100 the authors use weights of 0.1 for the [cross-entropy with the
 /// labels](burn_distill_core::CrossEntropyObjective) of either view and 0.9 for this loss.
 ///
 /// # Example
@@ -169,8 +169,8 @@ impl Check for MultiLevelLossConfig {
 /// Y. Jin, J. Wang and D. Lin, [Multi-Level Logit
 /// Distillation](https://openaccess.thecvf.com/content/CVPR2023/html/Jin_Multi-Level_Logit_Distillation_CVPR_2023_paper.html),
 /// CVPR 2023. The levels agree with `kd_loss`, `bc_loss` and `cc_loss` of the authors'
-/// Multi-Level-Logit-Distillation. Of the strong view that code keeps only the instance level, and
-/// takes weak logits for it at temperatures of 2 and 6; here both views are treated the same.
+/// Multi-Level-Logit-Distillation. For the strong view that code keeps only the instance level, and
+/// computes it from weak logits at temperatures of 2 and 6; here both views are treated the same.
 #[doc(alias = "MLLD")]
 #[doc(alias = "MLKD")]
 #[derive(Module, Debug)]
@@ -240,8 +240,8 @@ pub fn class_level(student: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> 
     Level::new(student, teacher, temperature, None).class(None)
 }
 
-/// The three levels of a [multi-level loss](MultiLevelLoss), each summed over the temperatures, not yet
-/// multiplied by their weights.
+/// The three levels of a [multi-level loss](MultiLevelLoss), each summed over the temperatures, not
+/// yet multiplied by their weights.
 #[derive(Clone, Debug)]
 pub struct MultiLevelParts {
     /// Instance level. Shape: `[1]`.

@@ -43,7 +43,8 @@ use burn_distill_core::{
 /// # Reference
 ///
 /// See the [loss](MultiLevelLoss). The code of the authors masks only the batch level of its strong
-/// view, by the weak one, and then leaves it out; here every level is masked.
+/// view, by the confidence in the weak one, and then leaves that level out; here every level is
+/// masked.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct MultiLevelTerm {

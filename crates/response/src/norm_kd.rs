@@ -27,7 +27,7 @@ pub struct NormKdLossConfig {
 }
 
 impl NormKdLossConfig {
-    /// Initializes a [NormKD loss](NormKdLoss).
+    /// Creates a [NormKD loss](NormKdLoss).
     ///
     /// # Panics
     ///
@@ -62,10 +62,10 @@ impl Check for NormKdLossConfig {
 /// L = Tₜ² Σₖ pₖ (log pₖ − log qₖ)
 /// ```
 ///
-/// No temperature has to be tuned, and no sample is too sharp or too flat for a common one. The
-/// gradient flows through `Tₛ`. A class excluded by a logit of −∞ stays excluded and does not count
-/// in the deviation. The teacher is a constant: no gradient flows to it. Half precision is widened
-/// to single.
+/// No temperature has to be tuned, and no sample is too sharp or too flat for a temperature that
+/// all share. The gradient flows through `Tₛ`. A class excluded by a logit of −∞ stays excluded and
+/// does not count in the deviation. The teacher is a constant: no gradient flows to it. Half
+/// precision is widened to single.
 ///
 /// As with [standardized](crate::Standardized) logits, the scale of the student's logits does not
 /// matter; the scale of the teacher's logits determines the size of the loss.
@@ -90,7 +90,7 @@ impl Check for NormKdLossConfig {
 ///
 /// Z. Chi, T. Zheng, H. Li, Z. Yang, B. Wu, B. Lin and D. Cai, [NormKD: Normalized Logits for
 /// Knowledge Distillation](https://arxiv.org/abs/2308.00520), 2023. Agrees with the third-party
-/// `NormKD` of BiLD, which has no floor; the code of the authors could not be read.
+/// `NormKD` of BiLD, which has no floor; the code of the authors was not available.
 #[doc(alias = "NormKD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

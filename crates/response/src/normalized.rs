@@ -24,7 +24,7 @@ pub struct NormalizedLossConfig {
 }
 
 impl NormalizedLossConfig {
-    /// Initializes a [normalized loss](NormalizedLoss).
+    /// Creates a [normalized loss](NormalizedLoss).
     ///
     /// # Panics
     ///
@@ -67,7 +67,7 @@ impl Check for NormalizedLossConfig {
 ///
 /// Added to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective), which
 /// has a weight of 1. The defaults are those of the authors for ImageNet; for CIFAR-100 their code
-/// takes `T = 3` and `gamma = 3.5`.
+/// uses `T = 3` and `gamma = 3.5`.
 ///
 /// # Example
 ///

@@ -9,21 +9,21 @@ use burn_distill_core::{
 /// Key of these permutations: other draws with the same seed are independent of them.
 const PURPOSE: u64 = 0x444b_5050; // DKPP
 
-/// Dark knowledge with permuted predictions (DKPP): the term of a loss between the student and a
-/// teacher whose classes are shuffled, except for the likeliest.
+/// Dark knowledge with permuted predictions (DKPP): a loss between the student and a teacher whose
+/// classes are shuffled, except for the likeliest.
 ///
 /// ```text
 /// a = argmax(teacher)
-/// permuted[a] = teacher[a],    the other classes in another order in each row and step
+/// permuted[a] = teacher[a],    the other classes in a new random order for each row and step
 /// L = mean of the loss(student, permuted) over the rows that count
 /// ```
 ///
 /// The teacher keeps its confidence in the likeliest class and the spread of the other
 /// probabilities, but not their classes: the difference from the loss itself shows what similar
-/// classes contribute. The loss may be any [`LogitLoss`]; the authors take soft cross-entropy at
-/// temperature 1. Of several likeliest classes, one is kept.
+/// classes contribute. The loss may be any [`LogitLoss`]; the authors use soft cross-entropy at
+/// temperature 1. If several classes are the likeliest, one of them is kept.
 ///
-/// The order depends on the seed, the clock and the row alone, so that a resumed run has the same.
+/// The order depends only on the seed, the clock and the row, so it is the same in a resumed run.
 /// Rows and masks are as in a [`ResponseObjective`](crate::ResponseObjective).
 ///
 /// # Example
@@ -41,8 +41,8 @@ const PURPOSE: u64 = 0x444b_5050; // DKPP
 /// # Reference
 ///
 /// T. Furlanello, Z. C. Lipton, M. Tschannen, L. Itti and A. Anandkumar, [Born Again Neural
-/// Networks](https://arxiv.org/abs/1805.04770), ICML 2018. The authors have published no code: this
-/// is our interpretation of the paper.
+/// Networks](https://arxiv.org/abs/1805.04770), ICML 2018. The authors published no code. This is
+/// our interpretation of the paper.
 #[doc(alias = "DKPP")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

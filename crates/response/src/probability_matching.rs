@@ -14,7 +14,7 @@ use burn_distill_core::{NamedLoss, one_line_display, reduce_rows};
 pub struct ProbabilityMatchingLossConfig {}
 
 impl ProbabilityMatchingLossConfig {
-    /// Initializes a [probability-matching loss](ProbabilityMatchingLoss).
+    /// Creates a [probability-matching loss](ProbabilityMatchingLoss).
     pub fn init(&self) -> ProbabilityMatchingLoss {
         ProbabilityMatchingLoss {}
     }
@@ -32,7 +32,7 @@ impl Check for ProbabilityMatchingLossConfig {}
 /// L = (1/K) Σₖ dₖ²
 /// ```
 ///
-/// It is bounded by `2/K`, however confident the teacher is. Mean teacher takes it as its
+/// It is bounded by `2/K`, however confident the teacher is. Mean teacher uses it as its
 /// consistency cost, because its student and teacher both begin undecided. A class that the teacher
 /// excludes by a logit of −∞ does not count in `K`. The teacher is a constant: no gradient flows to
 /// it. Half precision is widened to single.
@@ -57,7 +57,7 @@ impl Check for ProbabilityMatchingLossConfig {}
 ///
 /// A. Tarvainen and H. Valpola, [Mean teachers are better role
 /// models](https://arxiv.org/abs/1703.01780), NIPS 2017. Agrees with `softmax_mse_loss` of the
-/// authors' mean-teacher, divided by the samples as they do.
+/// authors' mean-teacher, divided by the number of samples, as there.
 #[doc(alias = "softmax-mse")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

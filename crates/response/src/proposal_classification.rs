@@ -13,23 +13,25 @@ use burn_distill_core::{
 /// [init function](ProposalClassificationLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ProposalClassificationLossConfig {
-    /// Weight of the cross-entropy with the labels; the part of the teacher has the rest to 1.
-    /// Between 0 and 1. Default: `0.5`.
+    /// Weight of the cross-entropy with the labels. The cross-entropy with the teacher has a weight
+    /// of `1 − hard_weight`. Between 0 and 1. Default: `0.5`.
     #[config(default = 0.5)]
     pub hard_weight: f64,
     /// Index of the background class. Default: `0`.
     #[config(default = 0)]
     pub background: usize,
-    /// Factor of the background class in the part of the teacher. Not negative. Default: `1.5`.
+    /// Factor of the background class in the cross-entropy with the teacher. Not negative. Default:
+    /// `1.5`.
     #[config(default = 1.5)]
     pub background_weight: f64,
-    /// Factor of every other class in the part of the teacher. Not negative. Default: `1.0`.
+    /// Factor of every other class in the cross-entropy with the teacher. Not negative. Default:
+    /// `1.0`.
     #[config(default = 1.0)]
     pub foreground_weight: f64,
 }
 
 impl ProposalClassificationLossConfig {
-    /// Initializes a [proposal-classification loss](ProposalClassificationLoss).
+    /// Creates a [proposal-classification loss](ProposalClassificationLoss).
     ///
     /// # Panics
     ///
@@ -92,7 +94,7 @@ impl Check for ProposalClassificationLossConfig {
 /// # Reference
 ///
 /// G. Chen et al., Learning Efficient Object Detection Models with Knowledge Distillation, NIPS
-/// 2017. The authors published no code: this is our interpretation of the paper, and the defaults
+/// 2017. The authors published no code. This is our interpretation of the paper, and the defaults
 /// are its values as we understand them, not checked against an implementation.
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -101,9 +103,9 @@ pub struct ProposalClassificationLoss {
     pub hard_weight: f64,
     /// Index of the background class.
     pub background: usize,
-    /// Factor of the background class in the part of the teacher.
+    /// Factor of the background class in the cross-entropy with the teacher.
     pub background_weight: f64,
-    /// Factor of every other class in the part of the teacher.
+    /// Factor of every other class in the cross-entropy with the teacher.
     pub foreground_weight: f64,
 }
 

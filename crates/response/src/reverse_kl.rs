@@ -25,7 +25,7 @@ pub struct ReverseKlLossConfig {
 }
 
 impl ReverseKlLossConfig {
-    /// Initializes a [reverse KL loss](ReverseKlLoss).
+    /// Creates a [reverse KL loss](ReverseKlLoss).
     ///
     /// # Panics
     ///
@@ -66,12 +66,12 @@ impl Check for ReverseKlLossConfig {
 /// L = Σₖ qₖ (log qₖ − log pₖ)          times T² if scale_t2
 /// ```
 ///
-/// The forward divergence spreads the student over all classes that the teacher deems possible;
-/// this one lets the student seek the likeliest of them. Its gradient vanishes where the student
-/// gives a class no probability, so it is often mixed with [soft targets](crate::SoftTargetLoss). A
-/// class that student and teacher both exclude contributes nothing; one that the teacher alone
-/// excludes makes the loss infinite unless there is a `floor`. The teacher is a constant: no
-/// gradient flows to it. Half precision is widened to single.
+/// The forward divergence spreads the student over all classes that the teacher deems possible; the
+/// reverse divergence concentrates it on the likeliest of them. Its gradient vanishes where the
+/// student gives a class no probability, so it is often mixed with [soft
+/// targets](crate::SoftTargetLoss). A class that student and teacher both exclude contributes
+/// nothing; one that only the teacher excludes makes the loss infinite unless there is a `floor`.
+/// The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Sparse teachers
 ///

@@ -26,7 +26,7 @@ pub struct SkewKlLossConfig {
 }
 
 impl SkewKlLossConfig {
-    /// Initializes a [skew KL loss](SkewKlLoss).
+    /// Creates a [skew KL loss](SkewKlLoss).
     ///
     /// # Panics
     ///

@@ -28,7 +28,7 @@ pub struct SoftCrossEntropyLossConfig {
 }
 
 impl SoftCrossEntropyLossConfig {
-    /// Initializes a [soft cross-entropy loss](SoftCrossEntropyLoss).
+    /// Creates a [soft cross-entropy loss](SoftCrossEntropyLoss).
     ///
     /// # Panics
     ///
@@ -62,13 +62,14 @@ impl Check for SoftCrossEntropyLossConfig {
 /// ```
 ///
 /// From the logits of a teacher, the gradient is that of a
-/// [`SoftTargetLoss`](crate::SoftTargetLoss) up to its high temperatures; the value is larger by
-/// `T²` times the entropy of the teacher, and is not zero for a perfect student.
+/// [`SoftTargetLoss`](crate::SoftTargetLoss), except at the high temperatures at which that loss is
+/// replaced by its limit; the value is larger by `T²` times the entropy of the teacher, and is not
+/// zero for a perfect student.
 ///
-/// Probabilities that do not sum to one, such as those cut to the largest few, weigh their row by
-/// their sum, unless `renormalize` divides by it. A row of zeros contributes nothing either way. A
-/// class that student and teacher both exclude by a logit of −∞ contributes nothing. The target is
-/// a constant: no gradient flows to it. Half precision is widened to single.
+/// Probabilities that do not sum to one, such as the largest few of a row, weight the row by their
+/// sum, unless `renormalize` divides by it. A row of zeros contributes nothing either way. A class
+/// that student and teacher both exclude by a logit of −∞ contributes nothing. The target is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Example
 ///

@@ -22,7 +22,7 @@ pub struct SoftTargetLossConfig {
 }
 
 impl SoftTargetLossConfig {
-    /// Initializes a [soft-target loss](SoftTargetLoss).
+    /// Creates a [soft-target loss](SoftTargetLoss).
     ///
     /// # Panics
     ///
@@ -68,13 +68,13 @@ impl Check for SoftTargetLossConfig {
 ///
 /// half of the centered [`LogitMatchingLoss`](crate::LogitMatchingLoss). The two differ by the
 /// order of `max |logit| / T`: by 0.15 % at `T = 50` for logits within ±3, by 3 % for logits within
-/// ±30. Only the limit ignores a class that the teacher alone excludes.
+/// ±30. The limit ignores a class that only the teacher excludes; the divergence does not.
 ///
 /// # Weights
 ///
 /// Usually added to the [cross-entropy with the labels](burn_distill_core::CrossEntropyObjective).
-/// On CIFAR-100 RepDistiller and mdistiller take `T = 4` and weights of 0.1 for the cross-entropy
-/// and 0.9 for this loss; on ImageNet mdistiller takes `T = 1` and one half for each.
+/// On CIFAR-100 RepDistiller and mdistiller use `T = 4` and weights of 0.1 for the cross-entropy
+/// and 0.9 for this loss; on ImageNet mdistiller uses `T = 1` and weights of one half for each.
 ///
 /// # Example
 ///

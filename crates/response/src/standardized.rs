@@ -76,7 +76,7 @@ pub(crate) fn standardized(
 /// stays excluded and counts in neither statistic. The teacher is a constant: no gradient flows to
 /// it. Half precision is widened to single.
 ///
-/// The loss may be one of rows, [of labels](LabeledLoss) or [of batches](BatchLogitLoss). Its
+/// The loss may compare rows, [labeled rows](LabeledLoss) or [batches](BatchLogitLoss). Its
 /// temperature divides the standardized logits, and a factor of `T²` stays: the authors replace the
 /// logits only. The [learned temperature](crate::LearnedTemperature) and the [multi-level
 /// loss](crate::MultiLevelLoss) have a field for standardization, the latter for its instance level
@@ -96,13 +96,13 @@ pub(crate) fn standardized(
 ///
 /// # Equal logits
 ///
-/// The logits of a sample that are all equal have no deviation. Dividing by `1e-7` alone makes
-/// their gradient as large as `1e7`, and for a single class the unbiased deviation does not exist.
-/// The `floor` bounds the gradient by a thousand and does not change logits that deviate by more.
+/// If all logits of a sample are equal, their deviation is zero, and dividing by only `1e-7` makes
+/// their gradient as large as `1e7`. For a single class, the unbiased deviation does not exist. The
+/// `floor` bounds the gradient by a thousand and does not change logits that deviate by more.
 ///
 /// # Weights
 ///
-/// On CIFAR-100 the authors take weights of 9 for soft targets at `T = 2` and 0.1 for the
+/// On CIFAR-100 the authors use weights of 9 for soft targets at `T = 2` and 0.1 for the
 /// cross-entropy with the labels. For the [decoupled loss](crate::DecoupledLoss) they multiply
 /// `alpha` and `beta` by 9.
 ///

@@ -6,7 +6,8 @@ use burn::tensor::{Int, Tensor};
 use burn_distill_core::numeric::{connected_zero, zero_rows};
 use burn_distill_core::{Context, Knowledge, LossTerm, NamedLoss, Weighted, reduce_rows};
 
-/// Loss that compares the logits of a student with a distribution made from the label alone.
+/// Loss that compares the logits of a student with a distribution that is made from the label,
+/// without a teacher.
 pub trait TeacherFreeLoss: NamedLoss {
     /// Computes the loss of every row.
     ///
@@ -55,20 +56,21 @@ pub struct TeacherFreeTerm<L> {
 
 term_of_loss!(TeacherFreeTerm<TeacherFreeLoss>);
 
-/// Weighted term of a loss between the response of a student and its labels, with any teacher or
-/// none.
+/// Weighted term of a loss between the response of a student and its labels. It ignores the
+/// teacher, if there is one.
 ///
 /// ```text
 /// L = mean of the loss over the labeled samples
 /// ```
 ///
-/// Samples without a label do not count, whatever their logits are; without any labeled sample the
+/// Samples without a label do not count, whatever their logits are; if no sample is labeled, the
 /// term is zero. With [target probabilities](burn_distill_core::Targets), as from mixed samples,
 /// the likeliest class is the label.
 ///
 /// # Panics
 ///
-/// `forward` panics if the response is a sequence or a map, since labels belong to samples.
+/// `forward` panics if the response consists of tokens or heat maps, which have no class per
+/// sample.
 ///
 /// # Example
 ///
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "The response is one of tokens, which has no class per sample")]
+    #[should_panic(expected = "The response consists of tokens, which have no class per sample")]
     fn tokens_are_refused() {
         let device = Device::default();
         let tokens = Knowledge {

@@ -31,7 +31,7 @@ impl From<SparseLogits> for TeacherLogits {
 }
 
 /// Log-probabilities that a teacher gives to a few classes of each row, with an assumption about
-/// the others, the tail. Cached logits and teachers behind a network connection come in this form.
+/// the others, the tail. Cached logits and those of remote teachers come in this form.
 ///
 /// # References
 ///
@@ -39,8 +39,8 @@ impl From<SparseLogits> for TeacherLogits {
 /// al., Sparse Logit Sampling, ACL 2025.
 #[derive(Clone, Debug)]
 pub struct SparseLogits {
-    /// Classes, none twice in a row. Where the log-probability is −∞ the id does not matter: it may
-    /// be −1, −100 or any other number that a cache pads with. Shape: `[rows, k]`.
+    /// Classes, distinct within each row. Where the log-probability is −∞ the id does not matter:
+    /// it may be −1, −100 or any other number that a cache pads with. Shape: `[rows, k]`.
     pub ids: Tensor<2, Int>,
     /// Log-probabilities of these classes among all classes; −∞ where a row has fewer, or where the
     /// teacher excludes the class. Shape: `[rows, k]`.
@@ -119,7 +119,7 @@ impl SparseLogits {
     ///
     /// # Shapes
     ///
-    /// - ids: `[rows, k]`, none twice in a row
+    /// - ids: `[rows, k]`, distinct within each row
     /// - counts: `[rows, k]`, zero where a row has fewer
     ///
     /// # Panics
@@ -164,7 +164,7 @@ impl SparseLogits {
     /// where the id does not matter, and a log-probability of NaN where it counts and is no class.
     fn among_classes_of(self, student: &Tensor<2>) -> Self {
         let [_, num_classes] = student.dims();
-        // This does not wait: a CPU has computed the ids already.
+        // Reading the ids does not wait: on a CPU they are already computed.
         if is_on_host(&self.ids.device())
             && let Err(error) = self.check(num_classes)
         {
@@ -200,7 +200,7 @@ impl SparseLogits {
         let absent = absent(&teacher);
         let named = absent.clone().bool_not().float().cast(teacher.dtype());
         let named = named.sum_dim(1);
-        // A row that names nothing is a tail alone, about which student and teacher agree.
+        // A row that names no class has only a tail, about which student and teacher agree.
         let silent = named.clone().equal_scalar(0.0);
         let power = sparse.temperature / temperature;
         // Over all classes, not over the named ones, so that the probability that the student gives
@@ -252,7 +252,7 @@ pub struct UnknownClass {
     pub num_classes: usize,
 }
 
-/// Returns where a class is not named. Shape: `[rows, k]`.
+/// Returns true where a class is not named. Shape: `[rows, k]`.
 fn absent(log_probabilities: &Tensor<2>) -> Tensor<2, Bool> {
     log_probabilities.clone().equal_scalar(f32::NEG_INFINITY)
 }
@@ -278,7 +278,7 @@ fn in_order(teacher: Tensor<2>, ids: Tensor<2, Int>, absent: Tensor<2, Bool>) ->
 
 /// Returns whether tensors of the device are in memory that the host reads without waiting.
 fn is_on_host(device: &Device) -> bool {
-    // burn 0.22.1 tells which backend a device is of by its debug name alone, unless the backend is a
+    // In burn 0.22.1 only the debug name of a device tells its backend, unless the backend is a
     // feature of this crate.
     let name = format!("{:?}", device.clone().without_autodiff());
     ["Flex", "NdArray"].iter().any(|host| name.contains(host))
@@ -317,7 +317,7 @@ impl TeacherLogits {
     ///
     /// # Panics
     ///
-    /// Panics if the numbers of rows differ, if those of the classes of dense logits differ, if
+    /// Panics if the numbers of rows differ, if the numbers of classes differ for dense logits, if
     /// sparse logits name more classes than there are, or, on a CPU, if an id that counts is no
     /// class.
     pub fn paired_log_probs(self, student: Tensor<2>, temperature: f64) -> PairedLogProbs {

@@ -36,7 +36,7 @@ pub enum TotalVariationScale {
 }
 
 impl TotalVariationLossConfig {
-    /// Initializes a [total variation loss](TotalVariationLoss).
+    /// Creates a [total variation loss](TotalVariationLoss).
     ///
     /// # Panics
     ///
@@ -90,8 +90,8 @@ impl Check for TotalVariationLossConfig {
 /// # Reference
 ///
 /// Y. Wen et al., [f-Divergence Minimization for Sequence-Level Knowledge
-/// Distillation](https://arxiv.org/abs/2307.15190), ACL 2023. Agrees with `dense_tvd` of DistillKit,
-/// divided by the number of tokens and but for its factor.
+/// Distillation](https://arxiv.org/abs/2307.15190), ACL 2023. Agrees with `dense_tvd` of DistillKit
+/// divided by the number of tokens, except for its factor.
 #[doc(alias = "TVD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

@@ -31,7 +31,7 @@ pub struct VirtualTeacherLossConfig {
 }
 
 impl VirtualTeacherLossConfig {
-    /// Initializes a [virtual-teacher loss](VirtualTeacherLoss).
+    /// Creates a [virtual-teacher loss](VirtualTeacherLoss).
     ///
     /// # Panics
     ///
@@ -56,8 +56,8 @@ impl Check for VirtualTeacherLossConfig {
     }
 }
 
-/// Teacher-free KD (Tf-KD) with a virtual teacher: matches a hand-made distribution that is almost
-/// always right and otherwise undecided.
+/// Teacher-free KD (Tf-KD) with a virtual teacher: matches a hand-made distribution that favors the
+/// label and treats all other classes alike.
 ///
 /// For every row of class `y` out of `K`, with `T` the `temperature`,
 ///
@@ -128,7 +128,7 @@ impl VirtualTeacherLoss {
     /// - classes: `[rows]`, each below `num_classes`
     /// - output: `[rows, num_classes]`
     pub fn log_probabilities(&self, classes: Tensor<1, Int>, num_classes: usize) -> Tensor<2> {
-        // With one class there is no other to give the rest to.
+        // With one class, no other class can receive the rest.
         let wrong = (1.0 - self.correct) / num_classes.saturating_sub(1).max(1) as f64;
         let is_target = is_target(&classes, num_classes);
         let values = is_target
