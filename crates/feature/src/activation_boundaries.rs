@@ -13,7 +13,8 @@ use burn_distill_core::{
 /// Reduction of the violations of activation boundaries.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum BoundaryReduction {
-    /// Sum of the violations, averaged over samples and multiplied by the scale: the authors' code.
+    /// Sum of the violations, averaged over samples and multiplied by the scale, as in the authors'
+    /// code.
     Sum,
     /// Mean of the violations.
     Mean,
@@ -29,7 +30,7 @@ pub struct ActivationBoundaryLossConfig {
     /// Reduction of the violations. Default: `Sum`.
     #[config(default = "BoundaryReduction::Sum")]
     pub reduction: BoundaryReduction,
-    /// Factor of `Sum`; unused by `Mean`. Default: `0.003`, the authors'.
+    /// Factor of `Sum`; unused by `Mean`. Default: `0.003`, as in the authors' code.
     #[config(default = 0.003)]
     pub scale: f64,
 }
@@ -64,7 +65,7 @@ impl Check for ActivationBoundaryLossConfig {
 /// ```text
 /// side      = 1 where teacher > 0, else −1
 /// violation = relu(margin − side · student)²
-/// Sum:  L = scale · sum of violation / batch_size
+/// Sum:  L = scale · Σ violation / batch_size
 /// Mean: L = mean of violation
 /// ```
 ///
@@ -76,8 +77,8 @@ impl Check for ActivationBoundaryLossConfig {
 /// # Weights
 ///
 /// The authors sum over the stages, each with [half the weight of the next](doubling_weights). They
-/// train the student with this loss only first, then with soft targets; it may also be combined
-/// with other losses.
+/// first train the student with only this loss, then with soft targets; the loss may also be
+/// combined with others.
 ///
 /// # Example
 ///
@@ -96,8 +97,8 @@ impl Check for ActivationBoundaryLossConfig {
 ///
 /// # Reference
 ///
-/// B. Heo, M. Lee, S. Yun and J. Y. Choi, [Knowledge Transfer via Distillation of Activation Boundaries
-/// Formed by Hidden Neurons](https://arxiv.org/abs/1811.03233), AAAI 2019. Agrees with
+/// B. Heo, M. Lee, S. Yun and J. Y. Choi, [Knowledge Transfer via Distillation of Activation
+/// Boundaries Formed by Hidden Neurons](https://arxiv.org/abs/1811.03233), AAAI 2019. Agrees with
 /// `criterion_alternative_L2` of the authors' AB_distillation and with `ABLoss` of RepDistiller.
 #[doc(alias = "AB")]
 #[derive(Module, Debug)]

@@ -81,7 +81,10 @@ impl Check for AttentionFeatureLossConfig {
 /// let device = Device::default();
 /// let loss = AttentionFeatureLossConfig::new().init(&[8, 16], &[32], &device);
 ///
-/// let student = vec![Tensor::<4>::ones([4, 8, 8, 8], &device), Tensor::ones([4, 16, 4, 4], &device)];
+/// let student = vec![
+///     Tensor::<4>::ones([4, 8, 8, 8], &device),
+///     Tensor::ones([4, 16, 4, 4], &device),
+/// ];
 /// let teacher = vec![Tensor::ones([4, 32, 4, 4], &device)];
 ///
 /// // All maps are uniform.
@@ -91,8 +94,8 @@ impl Check for AttentionFeatureLossConfig {
 /// # Reference
 ///
 /// M. Ji, B. Heo and S. Park, [Show, Attend and Distill: Knowledge Distillation via Attention-based
-/// Feature Matching](https://arxiv.org/abs/2102.02973), AAAI 2021. Agrees with `AFD` of the authors'
-/// attention-feature-distillation.
+/// Feature Matching](https://arxiv.org/abs/2102.02973), AAAI 2021. Agrees with `AFD` of the
+/// authors' attention-feature-distillation.
 #[doc(alias = "AFD")]
 #[derive(Module, Debug)]
 pub struct AttentionFeatureLoss {

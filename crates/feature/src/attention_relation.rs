@@ -87,7 +87,7 @@ impl AttentionRelationLoss {
     ///
     /// - student: see [`AttentionLayer`]
     /// - teacher: as the student, with `teacher_features`
-    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

@@ -32,7 +32,7 @@ impl Check for AttentionScoresLossConfig {}
 /// TinyBERT, attention: matches the attention scores before the softmax, head by head.
 ///
 /// ```text
-/// L = sum over layers of the mean over heads and pairs of tokens of (student − teacher)²
+/// L = Σ over layers of mean over heads and pairs of tokens of (student − teacher)²
 /// ```
 ///
 /// A score is the product of a query and a key divided by the root of the size of a head. Padding
@@ -94,8 +94,8 @@ impl AttentionScoresLoss {
     /// # Shapes
     ///
     /// - student, teacher: scores before the softmax `[batch_size, heads, queries, keys]`
-    /// - mask: `[batch_size, length]`, true for the tokens that count, which are queries and keys;
-    ///   all of them without a mask
+    /// - mask: `[batch_size, length]`, true for the tokens that count, both as queries and as keys;
+    ///   without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

@@ -23,7 +23,7 @@ pub struct AttentionTransferLossConfig {
     /// Power of the activations. At least 1. Default: `2`.
     #[config(default = 2)]
     pub power: u32,
-    /// Distance between the attention maps. Default: `MeanSquare`, the authors' code.
+    /// Distance between the attention maps. Default: `MeanSquare`, as in the authors' code.
     #[config(default = "AttentionDistance::MeanSquare")]
     pub distance: AttentionDistance,
 }

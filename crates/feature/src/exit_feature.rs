@@ -18,8 +18,8 @@ pub enum ExitDistance {
 /// [init function](ExitFeatureLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ExitFeatureLossConfig {
-    /// Distance between features. Default: `ActiveSquares`, the paper; the authors' later code uses
-    /// `Norm`, after a linear adapter.
+    /// Distance between features. Default: `ActiveSquares`, as in the paper; the authors' later
+    /// code uses `Norm`, after a linear adapter.
     #[config(default = "ExitDistance::ActiveSquares")]
     pub distance: ExitDistance,
 }
@@ -51,7 +51,8 @@ impl Check for ExitFeatureLossConfig {}
 ///
 /// # Weights
 ///
-/// `1e-6` for `ActiveSquares`, `0.03` for `Norm`, with 512 features or more and 128 samples.
+/// The authors use `1e-6` for `ActiveSquares` and `0.03` for `Norm`, with at least 512 features and
+/// batches of 128 samples.
 ///
 /// # Example
 ///

@@ -64,17 +64,17 @@ impl FactorDistance {
 /// [init function](FactorTransferLossConfig::init), and the paraphraser that it needs.
 #[derive(Config, Debug)]
 pub struct FactorTransferLossConfig {
-    /// Distance between factors. Default: `MeanAbsolute`, the authors' code.
+    /// Distance between factors. Default: `MeanAbsolute`, as in the authors' code.
     #[config(default = "FactorDistance::MeanAbsolute")]
     pub distance: FactorDistance,
     /// Number of channels of a factor, as a multiple of the channels of the teacher's map. Default:
     /// `0.5`, as in the paper.
     #[config(default = 0.5)]
     pub rate: f64,
-    /// Whether the paraphraser has batch normalization. Default: `false`, the authors' code.
+    /// Whether the paraphraser has batch normalization. Default: `false`, as in the authors' code.
     #[config(default = false)]
     pub paraphraser_norm: bool,
-    /// Whether the translator has batch normalization. Default: `false`, the authors' code.
+    /// Whether the translator has batch normalization. Default: `false`, as in the authors' code.
     #[config(default = false)]
     pub translator_norm: bool,
 }

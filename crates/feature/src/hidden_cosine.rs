@@ -34,7 +34,7 @@ impl Check for HiddenCosineLossConfig {}
 /// For several layers the loss is the mean. The cosine of a token of zeros is zero, with a zero
 /// gradient. If no token counts, the loss is zero, still connected to the autodiff graph. The
 /// teacher is a constant: no gradient flows to it. Half precision is widened to single. If the
-/// networks differ in the size of their tokens, add a [projection](crate::ProjectedSequences).
+/// hidden sizes of the networks differ, add a [projection](crate::ProjectedSequences).
 ///
 /// # Weights
 ///
@@ -60,8 +60,8 @@ impl Check for HiddenCosineLossConfig {}
 /// # Reference
 ///
 /// V. Sanh, L. Debut, J. Chaumond and T. Wolf, [DistilBERT](https://arxiv.org/abs/1910.01108),
-/// NeurIPS EMC² Workshop 2019. Agrees with `distiller.py` of the authors' code and with `cos_loss` of
-/// TextBrewer; the mean over layers with `hs_cosine` of DistillKit.
+/// NeurIPS EMC² Workshop 2019. Agrees with `distiller.py` of the authors' code and with `cos_loss`
+/// of TextBrewer; the mean over layers with `hs_cosine` of DistillKit.
 #[doc(alias = "DistilBERT")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -75,7 +75,7 @@ impl HiddenCosineLoss {
     /// # Shapes
     ///
     /// - student, teacher: `[batch_size, length, features]`
-    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

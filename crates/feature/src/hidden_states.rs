@@ -33,7 +33,7 @@ impl Check for HiddenStatesLossConfig {}
 /// TinyBERT, hidden states: matches the hidden states, layer by layer.
 ///
 /// ```text
-/// L = sum over layers of the mean over tokens and features of (student − teacher)²
+/// L = Σ over layers of mean over tokens and features of (student − teacher)²
 /// ```
 ///
 /// If no token counts, the loss is zero, still connected to the autodiff graph. The teacher is a
@@ -67,7 +67,8 @@ impl Check for HiddenStatesLossConfig {}
 /// # Reference
 ///
 /// X. Jiao et al., [TinyBERT](https://arxiv.org/abs/1909.10351), Findings of EMNLP 2020. `Excluded`
-/// agrees with `hid_mse_loss` of TextBrewer, `Included` with `task_distill.py` of the authors' code.
+/// agrees with `hid_mse_loss` of TextBrewer, `Included` with `task_distill.py` of the authors'
+/// code.
 #[doc(alias = "TinyBERT")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -85,7 +86,7 @@ impl HiddenStatesLoss {
     /// # Shapes
     ///
     /// - student, teacher: `[batch_size, length, features]`
-    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

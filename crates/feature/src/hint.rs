@@ -17,7 +17,7 @@ use burn_distill_core::{
 pub enum HintReduction {
     /// Mean of the squared differences, as in all current implementations.
     Mean,
-    /// Half the sum of the squared differences, averaged over samples: the paper.
+    /// Half the sum of the squared differences, averaged over samples, as in the paper.
     HalfSum,
 }
 
@@ -49,7 +49,7 @@ impl Check for HintLossConfig {}
 /// ```text
 /// difference = normalize(adapter(student)) − normalize(teacher)
 /// Mean:    L = mean of difference²
-/// HalfSum: L = ½ sum of difference² / batch_size
+/// HalfSum: L = ½ Σ difference² / batch_size
 /// ```
 ///
 /// The larger map is pooled to the size of the smaller. If the numbers of features differ, the
@@ -70,8 +70,9 @@ impl Check for HintLossConfig {}
 /// whole student on soft targets.
 ///
 /// This weight is meant for convolutional networks. Between hidden states of vision transformers,
-/// whose adapter has no normalization, the training diverges in the first epoch with SGD at a learning rate of 0.05 and a momentum
-/// of 0.9, the defaults of a training: use AdamW, or a weight of at most 10.
+/// whose adapter has no normalization, the training diverges in the first epoch with the default
+/// optimizer, SGD at a learning rate of 0.05 and a momentum of 0.9: use AdamW, or a weight of at
+/// most 10.
 ///
 /// # Example
 ///
@@ -85,7 +86,8 @@ impl Check for HintLossConfig {}
 /// let student = Tap::Map(Tensor::zeros([2, 16, 8, 8], &device));
 /// let teacher = Tap::Map(Tensor::zeros([2, 64, 8, 8], &device));
 ///
-/// let adapter = FeatureAdapterConfig::new(AdapterKind::Regressor).init(&student, &teacher, &device)?;
+/// let config = FeatureAdapterConfig::new(AdapterKind::Regressor);
+/// let adapter = config.init(&student, &teacher, &device)?;
 /// let pair = TapPair::new("layer2", "layer2", HintLossConfig::new().init()).with_adapter(adapter);
 /// let objective = TapObjective::new([pair], 100.0);
 ///
@@ -95,8 +97,8 @@ impl Check for HintLossConfig {}
 ///
 /// # Reference
 ///
-/// A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR 2015. Agrees with `HintLoss` of
-/// RepDistiller and mdistiller; `HalfSum` is the formula of the paper.
+/// A. Romero et al., [FitNets](https://arxiv.org/abs/1412.6550), ICLR 2015. Agrees with `HintLoss`
+/// of RepDistiller and mdistiller; `HalfSum` is the formula of the paper.
 #[doc(alias = "FitNets")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

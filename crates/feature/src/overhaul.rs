@@ -16,8 +16,8 @@ use std::f64::consts::{PI, SQRT_2};
 /// differ in the source of the margins.
 #[derive(Config, Debug)]
 pub struct OverhaulLossConfig {
-    /// Factor of the sum over channels and pixels. Above 0. Default: `0.001`, the authors' for
-    /// CIFAR; for ImageNet they use `0.0001`.
+    /// Factor of the sum over channels and pixels. Above 0. Default: `0.001`, as the authors use
+    /// for CIFAR; for ImageNet they use `0.0001`.
     #[config(default = 0.001)]
     pub scale: f64,
 }
@@ -122,7 +122,7 @@ pub fn margin(gamma: f64, beta: f64) -> f64 {
 /// ```text
 /// target = max(teacher, margin of the channel)
 /// counts = 1 where student > target or target > 0, else 0
-/// L = scale · sum of counts · (student − target)² / batch_size
+/// L = scale · Σ counts · (student − target)² / batch_size
 /// ```
 ///
 /// The following activation removes negative values, so a student below a negative target has no

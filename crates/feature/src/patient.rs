@@ -24,7 +24,7 @@ pub enum PatientReduction {
 /// [init function](PatientLossConfig::init).
 #[derive(Config, Debug)]
 pub struct PatientLossConfig {
-    /// Divisor of the squared differences. Default: `Sum`, the paper.
+    /// Divisor of the squared differences. Default: `Sum`, as in the paper.
     #[config(default = "PatientReduction::Sum")]
     pub reduction: PatientReduction,
 }
@@ -45,7 +45,7 @@ impl Check for PatientLossConfig {}
 ///
 /// ```text
 /// difference = normalize(student) − normalize(teacher), of the first token
-/// Sum:     L = mean over samples of the sum over layers of ‖difference‖₂²
+/// Sum:     L = mean over samples of Σ over layers of ‖difference‖₂²
 /// MeanAll: L = mean over samples, layers and features of difference²
 /// ```
 ///
@@ -115,7 +115,7 @@ impl PatientLoss {
     /// # Shapes
     ///
     /// - student, teacher: for each layer `[batch_size, features]`
-    /// - mask: `[batch_size]`, true for the samples that count; all of them without a mask
+    /// - mask: `[batch_size]`, true for the samples that count; without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

@@ -48,7 +48,7 @@ impl Check for ReviewLossConfig {
 /// the teacher's map.
 ///
 /// ```text
-/// output, residual = fusion(map of the student, residual of the next deeper)    from deep to shallow
+/// output, residual = fusion(map of the student, residual of the next deeper map)   deep to shallow
 /// L = Σ over maps of hierarchical context(output, map of the teacher)
 /// ```
 ///
@@ -78,8 +78,14 @@ impl Check for ReviewLossConfig {
 /// let device = Device::default();
 /// let loss = ReviewLossConfig::new().init(&[8, 16], &[16, 32], &device);
 ///
-/// let student = vec![Tensor::<4>::ones([2, 8, 4, 4], &device), Tensor::ones([2, 16, 1, 1], &device)];
-/// let teacher = vec![Tensor::zeros([2, 16, 8, 8], &device), Tensor::zeros([2, 32, 1, 1], &device)];
+/// let student = vec![
+///     Tensor::<4>::ones([2, 8, 4, 4], &device),
+///     Tensor::ones([2, 16, 1, 1], &device),
+/// ];
+/// let teacher = vec![
+///     Tensor::zeros([2, 16, 8, 8], &device),
+///     Tensor::zeros([2, 32, 1, 1], &device),
+/// ];
 ///
 /// assert_eq!(loss.forward(student, teacher).dims(), [1]);
 /// ```

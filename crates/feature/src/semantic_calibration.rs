@@ -96,7 +96,10 @@ impl Check for SemanticCalibrationLossConfig {
 /// // Two layers of the student, one of the teacher, batches of four.
 /// let loss = SemanticCalibrationLossConfig::new().init(&[8, 16], &[32], 4, &device);
 ///
-/// let student = vec![Tensor::<4>::ones([4, 8, 8, 8], &device), Tensor::ones([4, 16, 4, 4], &device)];
+/// let student = vec![
+///     Tensor::<4>::ones([4, 8, 8, 8], &device),
+///     Tensor::ones([4, 16, 4, 4], &device),
+/// ];
 /// let teacher = vec![Tensor::zeros([4, 32, 4, 4], &device)];
 ///
 /// assert_eq!(loss.forward(student, teacher).dims(), [1]);

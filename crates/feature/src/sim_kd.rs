@@ -9,7 +9,8 @@ use burn_distill_core::{
     NamedLoss, Tap, TapLoss, TapPair, TapPairs, Taps, initialize, one_line_display,
 };
 
-/// Configuration to create a [SimKD loss](SimKdLoss) using the [init function](SimKdLossConfig::init).
+/// Configuration to create a [SimKD loss](SimKdLoss) using the [init
+/// function](SimKdLossConfig::init).
 #[derive(Config, Debug)]
 pub struct SimKdLossConfig {
     /// Whether a ReLU is applied to the teacher's map, as to the projected one. Default: `true`.
@@ -62,8 +63,8 @@ impl Check for SimKdLossConfig {}
 /// # Reference
 ///
 /// D. Chen, J.-P. Mei, H. Zhang, C. Wang, Y. Feng and C. Chen, [Knowledge Distillation with the
-/// Reused Teacher Classifier](https://arxiv.org/abs/2203.14001), CVPR 2022. Agrees with the authors'
-/// SimKD, whose loss is the mean squared error.
+/// Reused Teacher Classifier](https://arxiv.org/abs/2203.14001), CVPR 2022. Agrees with the
+/// authors' SimKD, whose loss is the mean squared error.
 #[doc(alias = "SimKD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

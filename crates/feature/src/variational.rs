@@ -81,10 +81,10 @@ impl Check for VidLossConfig {
 /// L = mean of ½ ((mean − teacher)² / variance + log variance)
 /// ```
 ///
-/// This is the negative log-likelihood without its constant, a bound of the mutual information. It
-/// can be negative, down to `½ log epsilon`. The regressor and the variances are trained with the
-/// student. The larger map is pooled to the size of the smaller. The teacher is a constant: no
-/// gradient flows to it. Half precision is widened to single.
+/// This is the negative log-likelihood without its constant; minimizing it maximizes a lower bound
+/// on the mutual information. It can be negative, down to `½ log epsilon`. The regressor and the
+/// variances are trained with the student. The larger map is pooled to the size of the smaller. The
+/// teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// With fixed variances the loss is half the mean squared error divided by the variance, plus a
 /// constant, as in mdistiller.
