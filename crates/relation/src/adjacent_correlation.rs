@@ -28,7 +28,7 @@ impl Check for AdjacentCorrelationLossConfig {}
 ///
 /// ```text
 /// Δᵢ = |embedding of the student's xᵢ − embedding of the teacher's xᵢ|
-/// L  = mean over i, but the last, of Δᵢ · Δᵢ₊₁
+/// L  = mean over all i but the last of Δᵢ · Δᵢ₊₁
 /// ```
 ///
 /// RepDistiller calls this loss correlation congruence, following advice from the authors of the
@@ -63,8 +63,8 @@ impl Check for AdjacentCorrelationLossConfig {}
 /// # Reference
 ///
 /// B. Peng, X. Jin, J. Liu, S. Zhou, Y. Wu, Y. Liu, D. Li and Z. Zhang, [Correlation Congruence for
-/// Knowledge Distillation](https://arxiv.org/abs/1904.01802), ICCV 2019. Agrees with `Correlation` of
-/// RepDistiller.
+/// Knowledge Distillation](https://arxiv.org/abs/1904.01802), ICCV 2019. Agrees with `Correlation`
+/// of RepDistiller.
 #[doc(alias = "CC")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -76,7 +76,7 @@ pub struct AdjacentCorrelationLoss {
 one_line_display!(AdjacentCorrelationLoss: embeddings = |loss| loss.embeddings.as_ref());
 
 impl AdjacentCorrelationLoss {
-    /// Compares learned embeddings of the features instead of the features.
+    /// Sets learned embeddings, which are compared instead of the features.
     pub fn with_embeddings(mut self, embeddings: Embeddings) -> Self {
         self.embeddings = Some(embeddings);
         self

@@ -27,8 +27,8 @@ impl ChannelEmbeddingConfig {
     }
 }
 
-/// A 1×1 convolution without bias, followed by batch normalization, that gives a student's map as
-/// many channels as the teacher's.
+/// A 1×1 convolution without bias, followed by batch normalization, that maps a student's map to
+/// the number of channels of the teacher's map.
 ///
 /// It is trained with the student and not deployed.
 ///

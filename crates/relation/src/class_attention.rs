@@ -11,7 +11,7 @@ use burn_distill_core::{
 /// [init function](ClassAttentionLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ClassAttentionLossConfig {
-    /// Height and width that maps are pooled to. At least 1. Default: `2`, the authors' code.
+    /// Height and width that maps are pooled to. At least 1. Default: `2`, as in the authors' code.
     #[config(default = 2)]
     pub size: usize,
     /// Whether each pooled map is divided by its L2 norm. Default: `false`, which the authors call

@@ -45,9 +45,9 @@ pub struct ContrastiveLossConfig {
     /// Definition of the positive of a sample. Default: `Exact`.
     #[config(default = "Positive::Exact")]
     pub positive: Positive,
-    /// Whether all samples of a batch share one set of negatives, in which each sample ignores
-    /// those of its own class. This needs much less memory and draws other negatives. Default:
-    /// `false`.
+    /// Whether all samples of a batch share one set of negatives, in which each sample ignores the
+    /// negatives of the same class. This needs much less memory but draws different negatives.
+    /// Default: `false`.
     #[config(default = false)]
     pub shared: bool,
     /// Seed of the draws of positives and negatives. Default: `0`.
@@ -126,16 +126,16 @@ impl Check for ContrastiveLossConfig {
 /// c = N / n
 /// L(v) = −log(P₀ / (P₀ + c + 1e-7)) − Σᵢ log(c / (Pᵢ + c + 1e-7))
 /// L = mean over samples of L(v of the student) + L(v of the teacher)
-/// memory of the sample ← normalize(momentum · memory + (1 − momentum) · v)     in either bank
+/// memory of the sample ← normalize(momentum · memory + (1 − momentum) · v)     in both banks
 /// ```
 ///
 /// `Z` is `n` times the mean of the exponentials in the first batch, and constant afterwards.
-/// Negatives are of other classes, drawn anew for each sample and step, different from each other
-/// unless there are too few; for a sample of unknown class all other samples are negatives. Scores
-/// are computed for a whole bank and then gathered, so that no tensor of
-/// `[batch_size, negatives, embedding]` is ever held.
+/// Negatives are samples of other classes, drawn anew for each sample and step, without repetition
+/// unless there are too few; for a sample of unknown class, all other samples may be negatives.
+/// Scores are computed for a whole bank and then gathered, so that no tensor of `[batch_size,
+/// negatives, embedding]` is ever held.
 ///
-/// With `shared` negatives, each sample ignores those of its own class, so that fewer than `N`
+/// With `shared` negatives, each sample ignores the negatives of the same class, so fewer than `N`
 /// count for it; `c` stays `N / n`, and `Z` includes all scores. This is our choice: the authors
 /// share no negatives.
 ///

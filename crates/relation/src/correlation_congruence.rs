@@ -154,7 +154,7 @@ one_line_display!(
 );
 
 impl CorrelationCongruenceLoss {
-    /// Compares learned embeddings of the features instead of the features.
+    /// Sets learned embeddings, which are compared instead of the features.
     pub fn with_embeddings(mut self, embeddings: Embeddings) -> Self {
         self.embeddings = Some(embeddings);
         self

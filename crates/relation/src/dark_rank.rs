@@ -61,9 +61,9 @@ impl Check for DarkRankLossConfig {
 /// ```
 ///
 /// This is the negative log-likelihood of the teacher's ranking under the Plackett–Luce model of
-/// the student's scores. It depends on the order of the distances, not on their values, so it has
-/// no minimum where student and teacher agree. The teacher is a constant: no gradient flows to it.
-/// Half precision is widened to single.
+/// the student's scores. It depends on the order of the teacher's distances, not on their values,
+/// so it is not minimal where the distances of student and teacher are equal. The teacher is a
+/// constant: no gradient flows to it. Half precision is widened to single.
 ///
 /// # Weights
 ///
@@ -91,8 +91,8 @@ impl Check for DarkRankLossConfig {
 /// # Reference
 ///
 /// Y. Chen, N. Wang and Z. Zhang, [DarkRank: Accelerating Deep Metric Learning via Cross Sample
-/// Similarities Transfer](https://arxiv.org/abs/1707.01220), AAAI 2018. Agrees with `HardDarkRank` of
-/// the code of Relational Knowledge Distillation.
+/// Similarities Transfer](https://arxiv.org/abs/1707.01220), AAAI 2018. Agrees with `HardDarkRank`
+/// of the code of Relational Knowledge Distillation.
 #[doc(alias = "HardDarkRank")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

@@ -4,7 +4,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{Check, ConfigError, check, one_line_display};
 
-/// Configuration to create [embeddings](Embeddings) using the [init function](EmbeddingsConfig::init).
+/// Configuration to create [embeddings](Embeddings) using the [init
+/// function](EmbeddingsConfig::init).
 #[derive(Config, Debug)]
 pub struct EmbeddingsConfig {
     /// Number of features of the student.

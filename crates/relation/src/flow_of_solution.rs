@@ -14,7 +14,7 @@ use burn_distill_core::{
 /// Distance between two flows of a pair of layers.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum FlowDistance {
-    /// Mean of the squared differences, as in RepDistiller and the Knowledge-Distillation-Zoo.
+    /// Mean of the squared differences, as in RepDistiller and Knowledge-Distillation-Zoo.
     MeanSquare,
     /// Half the squared Frobenius norm, averaged over samples, as in KD_methods_with_TF (which
     /// multiplies it by 1e-3).
@@ -45,8 +45,8 @@ pub struct FlowOfSolutionLossConfig {
     /// Pooling that matches the sizes within a pair of layers. Default: `Average`.
     #[config(default = "FlowPooling::Average")]
     pub pooling: FlowPooling,
-    /// Whether to average over the pairs of layers, as in the Knowledge-Distillation-Zoo, instead
-    /// of summing. Default: `false`.
+    /// Whether to average over the pairs of layers, as in Knowledge-Distillation-Zoo, instead of
+    /// summing. Default: `false`.
     #[config(default = false)]
     pub average_pairs: bool,
 }

@@ -99,7 +99,7 @@ impl Check for InformationFlowLossConfig {
 }
 
 /// Information flow modeling (IFM): matches the probabilities that samples are neighbors, layer by
-/// layer. The early layers have a large weight only in the critical period at the start of the
+/// layer. The early layers have a large weight only in the critical period at the start of
 /// training.
 ///
 /// ```text
@@ -116,9 +116,9 @@ impl Check for InformationFlowLossConfig {
 /// # Training
 ///
 /// The authors first distill the teacher into an auxiliary network of the student's family, about
-/// twice as wide, with the last layer only; that network is the student's teacher for all layers.
-/// The first stage is this loss between one pair of layers. Their students learn a representation,
-/// with this loss only; a classifier also needs the [cross-entropy with the
+/// twice as wide, with the loss of the last layer only; that network is then the student's teacher
+/// in all layers. The first stage uses this loss with one pair of layers. Their students learn a
+/// representation, with this loss only; a classifier also needs the [cross-entropy with the
 /// labels](burn_distill_core::CrossEntropyObjective).
 ///
 /// # Example
@@ -139,9 +139,10 @@ impl Check for InformationFlowLossConfig {
 ///
 /// # Reference
 ///
-/// N. Passalis, M. Tzelepi and A. Tefas, [Heterogeneous Knowledge Distillation Using Information Flow
-/// Modeling](https://arxiv.org/abs/2005.00727), CVPR 2020. Agrees with `prob_loss` of the authors'
-/// pkth, apart from its 1e-6 in the norm of a cosine; the weights are those of its experiments.
+/// N. Passalis, M. Tzelepi and A. Tefas, [Heterogeneous Knowledge Distillation Using Information
+/// Flow Modeling](https://arxiv.org/abs/2005.00727), CVPR 2020. Agrees with `prob_loss` of the
+/// authors' pkth, apart from its 1e-6 in the norm of a cosine; the weights are those of its
+/// experiments.
 #[doc(alias = "IFM")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -257,7 +258,7 @@ impl AffinityKernel {
     fn probabilities(self, features: Tensor<2>, bandwidth: f64) -> Tensor<2> {
         let distances = |features| pairwise_squared_distances(features).add_scalar(EPS).sqrt();
         let kernel = match self {
-            Self::Combined => unreachable!("it is two others"),
+            Self::Combined => unreachable!("it combines two other kernels"),
             Self::Cosine => {
                 let unit = l2_normalize(features, 1);
                 let cosine = unit.clone().matmul(unit.transpose());

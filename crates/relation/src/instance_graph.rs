@@ -25,8 +25,8 @@ pub enum LayerPairing {
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum GraphTransformation {
     /// Squared distance between the features of each sample in the two layers, divided by the
-    /// maximum, as in the Knowledge-Distillation-Zoo. Only between maps: the larger map is pooled,
-    /// and pairs of channels are averaged if the next layer has twice as many.
+    /// maximum, as in Knowledge-Distillation-Zoo. Only between maps: the larger map is pooled, and
+    /// pairs of channels are averaged if the next layer has twice the number.
     Vertices,
     /// Mean squared difference between the edges of the two layers, one number, for layers of any
     /// kind. SemCKD computes the same number, but sums it over disjoint pairs of layers; here it is
@@ -92,7 +92,7 @@ impl Check for InstanceGraphLossConfig {
 /// ```text
 /// edges(F)ᵢⱼ    = ‖Fᵢ − Fⱼ‖² / max
 /// moves(F, F')ᵢ = ‖Fᵢ − F'ᵢ‖² / max
-/// L = vertex_weight · mean (logits − teacher's)²
+/// L = vertex_weight · mean (logits(student) − logits(teacher))²
 ///   + edge_weight · mean over layers of mean (edges(student) − edges(teacher))²
 ///   + transformation_weight · mean over consecutive layers of mean (steps(student) − steps(teacher))²
 /// ```
@@ -108,7 +108,7 @@ impl Check for InstanceGraphLossConfig {
 ///
 /// # Weights
 ///
-/// The Knowledge-Distillation-Zoo uses the last two stages and the pooled features, the default
+/// Knowledge-Distillation-Zoo uses the last two stages and the pooled features, the default
 /// weights, and a weight of 1 for the whole loss beside the [cross-entropy with the
 /// labels](burn_distill_core::CrossEntropyObjective). The authors use a weight of 0.005 for the
 /// edges of the pooled features.
@@ -135,9 +135,9 @@ impl Check for InstanceGraphLossConfig {
 /// Y. Liu, J. Cao, B. Li, C. Yuan, W. Hu, Y. Li and Y. Duan, [Knowledge Distillation via Instance
 /// Relationship
 /// Graph](https://openaccess.thecvf.com/content_CVPR_2019/html/Liu_Knowledge_Distillation_via_Instance_Relationship_Graph_CVPR_2019_paper.html),
-/// CVPR 2019. Agrees with `IRG` of the Knowledge-Distillation-Zoo. The authors' Caffe layers
-/// compute half the gradient of their edges, which is not reproduced here. The paper names the
-/// pairings; the choice of the teacher's last layer for `OneToAll` is our interpretation.
+/// CVPR 2019. Agrees with `IRG` of Knowledge-Distillation-Zoo. The authors' Caffe layers compute
+/// half the gradient of their edges, which is not reproduced here. The paper names the pairings;
+/// the choice of the teacher's last layer for `OneToAll` is our interpretation.
 #[doc(alias = "IRG")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -407,8 +407,8 @@ impl MultiLayerLoss for InstanceGraphLoss {
 /// Returns the error message for two maps that have no transformation between vertices.
 fn unrelated_widths(channels: usize, next: usize) -> String {
     format!(
-        "The next layer after one with {channels} channels needs the same number or twice the \
-         number, found {next}: set the weight of the transformation to 0, or use the \
+        "The next layer after one with {channels} channels needs the same or twice the number of \
+         channels, found {next}: set the weight of the transformation to 0, or use the \
          transformation of edges."
     )
 }

@@ -8,8 +8,8 @@ use burn_distill_core::{
     one_line_display,
 };
 
-/// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using the
-/// [init function](InterChannelCorrelationLossConfig::init).
+/// Configuration to create an [inter-channel correlation loss](InterChannelCorrelationLoss) using
+/// the [init function](InterChannelCorrelationLossConfig::init).
 #[derive(Config, Debug)]
 pub struct InterChannelCorrelationLossConfig {}
 
@@ -57,9 +57,9 @@ impl Check for InterChannelCorrelationLossConfig {}
 ///
 /// # Reference
 ///
-/// L. Liu, Q. Huang, S. Lin, H. Xie, B. Wang, X. Chang and X. Liang, [Exploring Inter-Channel Correlation
-/// for Diversity-Preserved Knowledge Distillation](https://arxiv.org/abs/2202.03680), ICCV 2021. Agrees
-/// with `ICKDLoss` of the authors' code for classification.
+/// L. Liu, Q. Huang, S. Lin, H. Xie, B. Wang, X. Chang and X. Liang, [Exploring Inter-Channel
+/// Correlation for Diversity-Preserved Knowledge Distillation](https://arxiv.org/abs/2202.03680),
+/// ICCV 2021. Agrees with `ICKDLoss` of the authors' code for classification.
 #[doc(alias = "ICKD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

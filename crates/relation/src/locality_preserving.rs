@@ -22,7 +22,7 @@ pub struct LocalityPreservingLossConfig {
     /// Default: the mean squared distance of the neighbors in the batch.
     pub variance: Option<f64>,
     /// Whether the student's features are divided by their mean norm, so that shrinking them does
-    /// not reduce the loss. Default: `false`, the paper.
+    /// not reduce the loss. Default: `false`, as in the paper.
     #[config(default = false)]
     pub normalize: bool,
 }
@@ -54,7 +54,7 @@ impl Check for LocalityPreservingLossConfig {
 }
 
 /// Locality-preserving loss (LSN, after "learning student networks"): the nearest neighbors of a
-/// sample for the teacher should be near for the student.
+/// sample in the teacher's feature space should be near it in the student's.
 ///
 /// ```text
 /// αᵢⱼ = exp(−‖tᵢ − tⱼ‖² / variance)    if j is among the nearest neighbors of i for the teacher
@@ -64,10 +64,10 @@ impl Check for LocalityPreservingLossConfig {
 /// The features may differ in size, without any adapter. The teacher, and with it every `α`, is a
 /// constant: no gradient flows to it. Half precision is widened to single.
 ///
-/// **Our interpretation:** the authors have published no code. The paper divides the sum by the
-/// batch size; this loss also divides by the number of neighbors, which therefore does not change
-/// its scale. The features of deep networks are so far apart that with a fixed `variance` all `α`
-/// vanish, and the loss with them; the default adapts to the features.
+/// The authors published no code. This is our interpretation of the paper, which divides the sum by
+/// the batch size; this loss also divides by the number of neighbors, which therefore does not
+/// change its scale. The features of deep networks are so far apart that, with a fixed `variance`,
+/// all `α` and the loss vanish; the default adapts to the features.
 ///
 /// # Weights
 ///
@@ -87,14 +87,16 @@ impl Check for LocalityPreservingLossConfig {
 /// let loss = LocalityPreservingLossConfig::new().with_neighbors(1).init();
 /// let value = loss.forward(student, teacher).into_scalar::<f32>();
 ///
-/// // Each sample has one neighbor, at a squared distance of 1 for the teacher and 4 for the student.
+/// // Each sample has one neighbor, at a squared distance of 1 for the teacher and 4 for the
+/// // student.
 /// assert!((value - 4.0 * (-1.0_f32).exp()).abs() < 1e-5);
 /// ```
 ///
 /// # Reference
 ///
-/// H. Chen, Y. Wang, C. Xu, C. Xu and D. Tao, [Learning Student Networks via Feature Embedding](
-/// https://arxiv.org/abs/1812.06597), IEEE Transactions on Neural Networks and Learning Systems 2021.
+/// H. Chen, Y. Wang, C. Xu, C. Xu and D. Tao, [Learning Student Networks via Feature
+/// Embedding](https://arxiv.org/abs/1812.06597), IEEE Transactions on Neural Networks and Learning
+/// Systems 2021.
 #[doc(alias = "LSN")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

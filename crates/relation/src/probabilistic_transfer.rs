@@ -11,7 +11,8 @@ use burn_distill_core::{
 /// [init function](ProbabilisticTransferLossConfig::init).
 #[derive(Config, Debug)]
 pub struct ProbabilisticTransferLossConfig {
-    /// Added to probabilities before their logarithm. Above 0. Default: `1e-7`, the authors' code.
+    /// Added to probabilities before their logarithm. Above 0. Default: `1e-7`, as in the authors'
+    /// code.
     #[config(default = 1e-7)]
     pub eps: f64,
 }
@@ -208,8 +209,8 @@ impl TapLoss for ProbabilisticTransferLoss {
 /// ```
 ///
 /// Samples without a label are ignored as choosers and as neighbors; for a mixed target, the class
-/// with the highest probability is used. Without any label the term is zero, still connected to the
-/// autodiff graph.
+/// with the highest probability is used. If no sample is labeled, the term is zero, still connected
+/// to the autodiff graph.
 ///
 /// The mean is over all pairs: with the batch size as its weight, it is the mean divergence per
 /// sample. The authors' code calls it `supervised_loss`.

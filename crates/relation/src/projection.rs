@@ -56,7 +56,7 @@ impl ChannelProjections {
     }
 }
 
-/// A loss between layers that applies [projections](ChannelProjections) to the student's layers
+/// Loss between layers that applies [projections](ChannelProjections) to the student's layers
 /// first.
 #[derive(Module, Debug)]
 pub struct Projected<L> {
@@ -67,7 +67,7 @@ pub struct Projected<L> {
 }
 
 impl<L: MultiLayerLoss> Projected<L> {
-    /// Creates the combination of a loss and projections.
+    /// Creates a projected loss from a loss and projections.
     pub fn new(loss: L, projections: ChannelProjections) -> Self {
         Self { projections, loss }
     }

@@ -80,9 +80,9 @@ impl Check for RelationalAngleLossConfig {
 ///
 /// # Reference
 ///
-/// W. Park, D. Kim, Y. Lu and M. Cho, [Relational Knowledge Distillation](
-/// https://arxiv.org/abs/1904.05068), CVPR 2019. Agrees with `RKdAngle` of the authors' code and with
-/// RepDistiller.
+/// W. Park, D. Kim, Y. Lu and M. Cho, [Relational Knowledge
+/// Distillation](https://arxiv.org/abs/1904.05068), CVPR 2019. Agrees with `RKdAngle` of the
+/// authors' code and with RepDistiller.
 #[doc(alias = "RKD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

@@ -42,7 +42,7 @@ impl Check for SelfAttentionRelationsLossConfig {
 /// ```text
 /// relation(X) = softmax(X Xᵀ / √(features / relation_heads)), relation head by relation head
 /// D(X, Y)     = mean over sequences, relation heads and tokens of KL(relation(X) ‖ relation(Y))
-/// L           = sum over queries, keys and values of D(teacher, student)
+/// L           = Σ over queries, keys and values of D(teacher, student)
 /// ```
 ///
 /// The features of all attention heads are joined and split again into relation heads, so the
@@ -95,7 +95,7 @@ impl SelfAttentionRelationsLoss {
     ///
     /// - student: each `[batch_size, length, features]`
     /// - teacher: each `[batch_size, length, teacher_features]`
-    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

@@ -100,10 +100,10 @@ impl Check for SingularVectorLossConfig {
 ///
 /// # Reference
 ///
-/// S. H. Lee, D. H. Kim and B. C. Song, [Self-supervised Knowledge Distillation Using Singular Value
-/// Decomposition](https://arxiv.org/abs/1807.06819), ECCV 2018. Agrees with `KDSVD` of RepDistiller
-/// where its decomposition gives the teacher's vectors a positive sum, or a negative one in both
-/// layers.
+/// S. H. Lee, D. H. Kim and B. C. Song, [Self-supervised Knowledge Distillation Using Singular
+/// Value Decomposition](https://arxiv.org/abs/1807.06819), ECCV 2018. Agrees with `KDSVD` of
+/// RepDistiller where its decomposition gives the teacher's vectors a positive sum, or a negative
+/// one in both layers.
 #[doc(alias = "KD-SVD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

@@ -72,7 +72,7 @@ impl TokenFlowLoss {
     ///
     /// - student: `[batch_size, length, features]` and `[batch_size, length, features']`
     /// - teacher: the same shapes
-    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

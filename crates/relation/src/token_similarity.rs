@@ -58,7 +58,6 @@ impl Check for TokenSimilarityLossConfig {}
 /// transfer](https://arxiv.org/abs/1707.01219). Agrees with recordings of its code, gradients
 /// included. Before commit `3496f3e` that code divided by the padded length if there was a mask;
 /// since then it divides by the number of features, as this loss does.
-/// by the padded length where there was a mask; since then it divides by the features, as here.
 #[doc(alias = "mmd_loss")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -73,7 +72,7 @@ impl TokenSimilarityLoss {
     ///
     /// - student: two layers `[batch_size, length, features]`
     /// - teacher: two layers `[batch_size, length, teacher_features]`
-    /// - mask: `[batch_size, length]`, true for the tokens that count; all of them without a mask
+    /// - mask: `[batch_size, length]`, true for the tokens that count; without a mask, all count
     /// - output: `[1]`
     ///
     /// # Panics

@@ -12,11 +12,12 @@ use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
 };
 
-/// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the [init
-/// function](RelativeDissimilarityLossConfig::init).
+/// Configuration to create a [relative dissimilarity loss](RelativeDissimilarityLoss) using the
+/// [init function](RelativeDissimilarityLossConfig::init).
 #[derive(Config, Debug)]
 pub struct RelativeDissimilarityLossConfig {
-    /// Margin by which the farther sample should be farther. Finite and at least 0. Default: `0.1`.
+    /// Margin by which the distance to the farther sample should exceed the distance to the nearer
+    /// one. Finite and at least 0. Default: `0.1`.
     #[config(default = 0.1)]
     pub margin: f64,
 }
@@ -58,8 +59,8 @@ impl Check for RelativeDissimilarityLossConfig {
 /// Each teacher votes on every triplet of different samples. A triplet with a tied vote does not
 /// count; if no triplet counts, as in a batch of two, the loss is zero, still connected to the
 /// autodiff graph. Only the order of the teachers' distances matters, so their features may have
-/// any size and scale. No gradient flows to the teachers. Half precision is widened to single. The
-/// loss holds all triplets in memory: the cube of the batch size.
+/// any size and scale. No gradient flows to the teachers. Half precision is widened to single.
+/// Memory grows with the cube of the batch size, because all triplets are held.
 ///
 /// # Example
 ///
@@ -79,14 +80,15 @@ impl Check for RelativeDissimilarityLossConfig {
 /// # Reference
 ///
 /// S. You, C. Xu, C. Xu and D. Tao, [Learning from Multiple Teacher
-/// Networks](https://doi.org/10.1145/3097983.3098135), KDD 2017. There is no public code: this is
-/// our interpretation. In the paper, teachers vote on the relative dissimilarity of triplets of
-/// samples, which an intermediate layer of the student should follow. The distance, the margin, the
-/// use of all triplets and the exclusion of ties are our choices.
+/// Networks](https://doi.org/10.1145/3097983.3098135), KDD 2017. The authors published no code.
+/// This is our interpretation of the paper, in which teachers vote on the relative dissimilarity of
+/// triplets of samples, which an intermediate layer of the student should follow. The distance, the
+/// margin, the use of all triplets and the exclusion of ties are our choices.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct RelativeDissimilarityLoss {
-    /// Margin by which the farther sample should be farther.
+    /// Margin by which the distance to the farther sample should exceed the distance to the nearer
+    /// one.
     pub margin: f64,
     teachers: usize,
 }

@@ -94,7 +94,7 @@ fn check_cost(rows: &[Vec<f64>]) -> Result<(), ConfigError> {
         check::ensure(
             row.len() == classes,
             format_args!("cost.{from}"),
-            format_args!("a row of {classes} numbers, as many as there are rows"),
+            format_args!("a row of {classes} numbers, one for each class"),
             format_args!("one of {}", row.len()),
         )?;
     }
@@ -144,8 +144,8 @@ pub struct TransportCost {
 /// domain, debiased (Sinkhorn divergence) so that it is zero where the distributions agree; the
 /// regularization makes it slightly smaller than the exact distance.
 ///
-/// No gradient flows to the teachers; the scores are trained with the student, and move to the
-/// teachers that are easiest to match. Half precision is widened to single.
+/// No gradient flows to the teachers; the scores are trained with the student, and come to favor
+/// the teachers that are easiest to match. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -165,9 +165,9 @@ pub struct TransportCost {
 ///
 /// C. Zhang and Y. Peng, [Better and Faster: Knowledge Transfer from Multiple Self-supervised
 /// Learning Tasks via Graph Distillation for Video
-/// Classification](https://arxiv.org/abs/1804.10069), IJCAI 2018. There is no public code: this is
-/// our interpretation. The paper has a graph of logits, matched by the earth mover's distance; the
-/// distance between classes, the weights and the temperature are our choices.
+/// Classification](https://arxiv.org/abs/1804.10069), IJCAI 2018. The authors published no code.
+/// This is our interpretation of the paper, which has a graph of logits, matched by the earth
+/// mover's distance; the distance between classes, the weights and the temperature are our choices.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LogitsGraphLoss {

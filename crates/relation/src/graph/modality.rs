@@ -138,8 +138,8 @@ pub struct RepresentationSpace {
     pub projection: Option<Linear>,
 }
 
-/// Graph distillation from several teachers, such as networks of other modalities, with a learned
-/// weight for each teacher and sample.
+/// Modality graph: graph distillation from several teachers, such as networks of other modalities,
+/// with a learned weight for each teacher and sample.
 ///
 /// ```text
 /// hᵐ  = [W_logit zᵐ ; W_repr rᵐ]                       z logits, r representation of teacher m
@@ -176,11 +176,11 @@ pub struct RepresentationSpace {
 ///
 /// Z. Luo, J.-T. Hsieh, L. Jiang, J. C. Niebles and L. Fei-Fei, [Graph Distillation for Action
 /// Detection with Privileged Modalities](https://arxiv.org/abs/1712.00108), ECCV 2018. Agrees with
-/// `DistillationKernel` of the authors' graph_distillation, with three exceptions. The authors'
-/// edge also reads the student and a bias: both add the same number for all teachers of a sample,
-/// which the softmax cancels, so they are left out here, and no gradient reaches the student
-/// through the edges there either. Their teachers are in training mode, ours in validation mode.
-/// Their `kl` takes no weights and so does not run in the graph; ours is the weighted one.
+/// `DistillationKernel` of the authors' graph_distillation, with three exceptions. The authors also
+/// compute an edge from the student and a bias: both add the same number for all teachers of a
+/// sample, which the softmax cancels, so they are left out here. In neither code does a gradient
+/// reach the student through the edges. Their teachers are in training mode, ours in validation
+/// mode. Their `kl` accepts no weights and so cannot be used in the graph; ours is weighted.
 #[doc(alias = "graph distillation")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

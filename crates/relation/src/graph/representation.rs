@@ -98,9 +98,9 @@ fn paired<T: Clone>(mut items: Vec<T>) -> Vec<T> {
 ///
 /// C. Zhang and Y. Peng, [Better and Faster: Knowledge Transfer from Multiple Self-supervised
 /// Learning Tasks via Graph Distillation for Video
-/// Classification](https://arxiv.org/abs/1804.10069), IJCAI 2018. There is no public code: this is
-/// our interpretation. The paper has a graph of representations that are combined in pairs by
-/// compact bilinear pooling; kernel, bandwidth and projection are our choices.
+/// Classification](https://arxiv.org/abs/1804.10069), IJCAI 2018. The authors published no code.
+/// This is our interpretation of the paper, which has a graph of representations that are combined
+/// in pairs by compact bilinear pooling; kernel, bandwidth and projection are our choices.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct RepresentationGraphLoss {

@@ -31,8 +31,8 @@ pub struct MultiHeadGraphConfig {
     /// Direction of the divergence. Default: `Reverse`.
     #[config(default = "GraphDivergence::Reverse")]
     pub divergence: GraphDivergence,
-    /// Whether to average over heads and samples instead of summing. Default: `false`, the authors'
-    /// code.
+    /// Whether to average over heads and samples instead of summing. Default: `false`, as in the
+    /// authors' code.
     #[config(default = false)]
     pub average: bool,
     /// Number of iterations of the decomposition, which has no gradient. At least 1. Default: `16`.
@@ -106,7 +106,7 @@ impl Check for MultiHeadGraphConfig {
 /// [`SingularVectorLoss`](crate::SingularVectorLoss), with the same safeguards and gradient. The
 /// teacher is a constant: no gradient flows to it.
 ///
-/// The frozen heads are not part of a checkpoint: to resume a training, provide them again, as the
+/// The frozen heads are not part of a checkpoint: to resume training, provide them again, as the
 /// teacher. [`MultiHeadGraphObjective`](crate::MultiHeadGraphObjective) trains the heads itself and
 /// saves them.
 ///
@@ -138,7 +138,7 @@ impl Check for MultiHeadGraphConfig {
 ///
 /// S. Lee and B. C. Song, [Graph-based Knowledge Distillation by Multi-head Attention
 /// Network](https://arxiv.org/abs/1907.02226), BMVC 2019. Follows the authors' TensorFlow code in
-/// KD_methods_with_TF, whose values could not be computed here: tested against the formula.
+/// KD_methods_with_TF, which could not be run here: the tests compare the loss with its formula.
 #[doc(alias = "MHGD")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

@@ -81,13 +81,13 @@ impl<S> Objective<S, Knowledge> for AttentionHeadsObjective {
     }
 }
 
-/// Both stages of multi-head graph distillation in one training: trains the heads on the teacher in
-/// the first epochs, then keeps them fixed and distills the student.
+/// Both stages of multi-head graph distillation in one training run: trains the heads on the
+/// teacher in the first epochs, then keeps them fixed and distills the student.
 ///
 /// In the authors' code the student is not trained in the first stage; here the other terms of the
-/// loss, such as the cross-entropy with the labels, may train it meanwhile. The term is the loss of
-/// the heads in the first `heads_epochs` epochs, with weight 1, and [that of the
-/// student](MultiHeadGraphLoss) afterwards. The heads are saved with the student, so a training can
+/// loss, such as the cross-entropy with the labels, may train it in that stage. The term is the
+/// loss of the heads in the first `heads_epochs` epochs, with weight 1, and [that of the
+/// student](MultiHeadGraphLoss) afterwards. The heads are saved with the student, so training can
 /// be resumed in either stage.
 #[derive(Module, Debug)]
 pub struct MultiHeadGraphObjective {
