@@ -53,7 +53,7 @@ pub enum NetworkConfig {
         widths: Vec<usize>,
     },
     /// Residual network of three stages: see [`ResNet`](crate::ResNet). If its name is that of a
-    /// published network, as `resnet50`, it is written `resnet50x1`.
+    /// published network, such as `resnet50`, it is written `resnet50x1`.
     ResNet {
         /// Number of layers: 6n + 2.
         depth: usize,
@@ -98,7 +98,7 @@ impl NetworkConfig {
         Ok(config)
     }
 
-    /// Initializes the network for images of shape `input`: channels, height, width.
+    /// Creates the network for images of shape `input`: channels, height, width.
     ///
     /// All parameters are drawn at once, in their order in the module tree, so that they depend
     /// only on the seed of the device.
@@ -124,7 +124,7 @@ impl NetworkConfig {
         Ok(initialize(network))
     }
 
-    /// Initializes the network with several [branches](crate::BranchedNetwork), which have separate
+    /// Creates the network with several [branches](crate::BranchedNetwork), which have separate
     /// parameters. Convolutional networks with at least two stages and residual networks can have
     /// branches.
     ///
@@ -237,7 +237,7 @@ impl NetworkConfig {
         } else {
             let depth = name.strip_prefix("resnet")?;
             let times_four = depth.ends_with("x4");
-            // `resnet50` is of four stages; that of three stages is `resnet50x1`.
+            // `resnet50` has four stages; the network with three stages is `resnet50x1`.
             let digits = depth.strip_suffix("x4").or(depth.strip_suffix("x1"));
             let depth = number(digits.unwrap_or(depth))?;
             Some(Self::ResNet { depth, times_four })

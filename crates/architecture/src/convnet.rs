@@ -23,7 +23,7 @@ pub struct ConvNetConfig {
 }
 
 impl ConvNetConfig {
-    /// Initializes a [`ConvNet`].
+    /// Creates a [`ConvNet`].
     ///
     /// # Panics
     ///

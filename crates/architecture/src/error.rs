@@ -80,7 +80,7 @@ pub enum NetworkError {
         /// Smallest supported shape.
         least: [usize; 3],
     },
-    /// The network has so many stages that every supported image is too small.
+    /// The network has too many stages: every supported image is too small.
     #[error(
         "an input {input:?} of [channels, height, width] is too small for {stages} stages: a {kind} \
          halves height and width between stages, and supports sizes up to {WIDEST}; use at most \

@@ -18,7 +18,7 @@ pub struct MlpConfig {
 }
 
 impl MlpConfig {
-    /// Initializes an [`Mlp`].
+    /// Creates an [`Mlp`].
     ///
     /// # Panics
     ///

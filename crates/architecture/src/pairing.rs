@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 
 /// Rule that pairs layers of the student with layers of the teacher.
 ///
-/// The layers are the kept taps, in the order of the forward pass. Except for explicit pairs, pairs
-/// never cross: a later layer of the student is paired with a later layer of the teacher.
+/// The layers are the recorded taps, in the order of the forward pass. Except for explicit pairs,
+/// pairs never cross: a later layer of the student is paired with a later layer of the teacher.
 ///
 /// # Example
 ///
@@ -112,7 +112,8 @@ impl Pairing {
 /// let (student, teacher) = (network("convnet-4-8")?, network("convnet-4-6-8")?);
 /// let images = Tensor::<4>::random([16, 1, 8, 8], Distribution::Default, &device);
 ///
-/// let student = student.forward_knowledge(images.clone(), &TapSelection::named(["layer1", "layer2"]));
+/// let layers = TapSelection::named(["layer1", "layer2"]);
+/// let student = student.forward_knowledge(images.clone(), &layers);
 /// let layers = TapSelection::named(["layer1", "layer2", "layer3"]);
 /// let teacher = teacher.forward_knowledge(images, &layers);
 /// let chosen = CkaPairing::new(&student.taps, &teacher.taps, 2).unwrap();

@@ -8,8 +8,8 @@ use burn_distill_core::{
     TRIAL_SAMPLES, Tap, check, check_same, initialize,
 };
 
-/// Configuration to create a [loss behind a projection](ProjectedSequences) using the
-/// [init function](ProjectionConfig::init).
+/// Configuration to create a [loss with a projection](ProjectedSequences) using the [init
+/// function](ProjectionConfig::init).
 #[derive(Config, Debug)]
 pub struct ProjectionConfig {
     /// Number of features of the student's tokens.
@@ -23,7 +23,7 @@ pub struct ProjectionConfig {
 }
 
 impl ProjectionConfig {
-    /// Initializes a [loss behind a projection](ProjectedSequences) from the loss.
+    /// Creates a [loss with a projection](ProjectedSequences) from a loss.
     ///
     /// Weights are drawn from N(0, 0.02²) and biases are zero, as in the authors' code.
     ///
@@ -55,7 +55,7 @@ impl Check for ProjectionConfig {
     }
 }
 
-/// A loss between hidden states of different sizes, behind a learned projection of the student's
+/// Loss between hidden states of different sizes, with a learned projection of the student's
 /// states.
 ///
 /// ```text
@@ -63,7 +63,7 @@ impl Check for ProjectionConfig {
 /// ```
 ///
 /// There is one projection for all layers; or one for the first layer, the embedding, and one for
-/// the others; or one for each layer. They train with the student.
+/// the others; or one for each layer. The projections are trained with the student.
 ///
 /// # Reference
 ///
@@ -172,7 +172,7 @@ pub enum SeparateProjections {
     Each,
 }
 
-/// Builds a loss between hidden states, behind projections from the student's features to the
+/// Builds a loss between hidden states, with projections from the student's features to the
 /// teacher's.
 ///
 /// # Errors
@@ -196,7 +196,7 @@ pub fn projected<I: Input, L: MultiLayerLoss>(
     builder.layers_of(names, TRIAL_SAMPLES, initialize(loss))
 }
 
-/// Builds a loss between hidden states, behind projections if the numbers of features differ or if
+/// Builds a loss between hidden states, with projections if the numbers of features differ or if
 /// the table has the key `separate`.
 ///
 /// # Errors

@@ -37,7 +37,7 @@ pub struct ResNetConfig {
 }
 
 impl ResNetConfig {
-    /// Initializes a [`ResNet`].
+    /// Creates a [`ResNet`].
     ///
     /// # Panics
     ///

@@ -24,7 +24,7 @@ pub struct VisionTransformerConfig {
 }
 
 impl VisionTransformerConfig {
-    /// Initializes a [`VisionTransformer`].
+    /// Creates a [`VisionTransformer`].
     ///
     /// # Panics
     ///
@@ -141,8 +141,8 @@ impl Patches {
 /// Vision transformer (ViT) for small images.
 ///
 /// Every patch of the image is a token, preceded by a class token. Learned position embeddings are
-/// added, blocks of attention and of two linear layers with pre-normalization follow, and a linear
-/// classifier of the class token.
+/// added. Pre-normalized blocks of attention and two linear layers follow, then a linear classifier
+/// of the class token.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |
@@ -238,7 +238,7 @@ pub struct TransformerBlock {
     pub attention: SelfAttention,
     /// Normalization before the linear layers.
     pub norm2: LayerNorm,
-    /// First linear layer, with four times as many output features.
+    /// First linear layer, whose output has four times the features of a token.
     pub fc1: Linear,
     /// Second linear layer.
     pub fc2: Linear,

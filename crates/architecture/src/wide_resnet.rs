@@ -23,7 +23,7 @@ pub struct WideResNetConfig {
 }
 
 impl WideResNetConfig {
-    /// Initializes a [`WideResNet`].
+    /// Creates a [`WideResNet`].
     ///
     /// # Panics
     ///

@@ -13,11 +13,11 @@ use burn_distill_core::{Check, ConfigError, batch_norm, check};
 /// [init function](AttentionFusionConfig::init).
 #[derive(Config, Debug)]
 pub struct AttentionFusionConfig {
-    /// Channels of the student's map.
+    /// Number of channels of the student's map.
     pub inputs: usize,
-    /// Channels of the fused map.
+    /// Number of channels of the fused map.
     pub middle: usize,
-    /// Channels of the output.
+    /// Number of channels of the output.
     pub outputs: usize,
     /// Whether the map is fused with a deeper one. Default: `true`.
     #[config(default = true)]
@@ -25,7 +25,7 @@ pub struct AttentionFusionConfig {
 }
 
 impl AttentionFusionConfig {
-    /// Initializes an [attention fusion](AttentionFusion).
+    /// Creates an [attention fusion](AttentionFusion).
     ///
     /// # Panics
     ///
@@ -118,7 +118,8 @@ impl AttentionFusion {
     ///
     /// # Panics
     ///
-    /// Panics if there is a deeper residual but no attention layer, or the reverse.
+    /// Panics if there is a deeper residual but no attention layer, or an attention layer but no
+    /// deeper residual.
     pub fn forward(&self, map: Tensor<4>, deeper: Option<Tensor<4>>, size: [usize; 2]) -> Fused {
         let map = batch_norm(&self.bn1, self.conv1.forward(map));
         let fused = match (&self.attention, deeper) {
@@ -156,9 +157,9 @@ fn resize(map: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 /// [init function](ReviewPathConfig::init).
 #[derive(Config, Debug)]
 pub struct ReviewPathConfig {
-    /// Channels of the student's maps, from shallow to deep.
+    /// Numbers of channels of the student's maps, from shallow to deep.
     pub student: Vec<usize>,
-    /// Channels of the same number of maps of the teacher.
+    /// Numbers of channels of the teacher's maps, one for each map of the student.
     pub teacher: Vec<usize>,
     /// Largest number of channels of the fused maps, which have at most the channels of the
     /// student's deepest map. Default: `512`.
@@ -167,7 +168,7 @@ pub struct ReviewPathConfig {
 }
 
 impl ReviewPathConfig {
-    /// Initializes a [review path](ReviewPath).
+    /// Creates a [review path](ReviewPath).
     ///
     /// # Panics
     ///
@@ -228,13 +229,14 @@ impl ReviewPath {
     ///
     /// # Panics
     ///
-    /// Panics if the path was created for another number of maps.
+    /// Panics if the number of maps or of sizes is not the number of maps that the path was created
+    /// for.
     pub fn forward(&self, student: Vec<Tensor<4>>, sizes: &[[usize; 2]]) -> Vec<Tensor<4>> {
         let count = self.fusions.len();
         assert_eq!(
             [student.len(), sizes.len()],
             [count, count],
-            "The path was created for {count} maps and as many sizes."
+            "The path was created for {count} maps, and needs that number of maps and sizes."
         );
         let mut deeper = None;
         let mut outputs = Vec::with_capacity(count);

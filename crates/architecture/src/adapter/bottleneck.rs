@@ -26,7 +26,7 @@ pub struct BottleneckProjectorConfig {
 }
 
 impl BottleneckProjectorConfig {
-    /// Initializes a [`BottleneckProjector`].
+    /// Creates a [`BottleneckProjector`].
     ///
     /// # Panics
     ///

@@ -15,7 +15,7 @@ pub struct ChannelAdapterConfig {
 }
 
 impl ChannelAdapterConfig {
-    /// Initializes a [channel adapter](ChannelAdapter).
+    /// Creates a [channel adapter](ChannelAdapter).
     pub fn init(&self, device: &Device) -> ChannelAdapter {
         let Self { inputs, outputs } = *self;
         let conv = || Conv2dConfig::new([inputs, outputs], [1, 1]).init(device);

@@ -20,7 +20,7 @@ pub struct MapDiscriminatorConfig {
 }
 
 impl MapDiscriminatorConfig {
-    /// Initializes a [`MapDiscriminator`].
+    /// Creates a [`MapDiscriminator`].
     ///
     /// # Panics
     ///
@@ -70,7 +70,7 @@ impl Check for MapDiscriminatorConfig {
 /// Distillation](https://arxiv.org/abs/2002.01775), ICML 2020. The order of the layers
 /// (convolution, batch normalization, leaky ReLU, convolution, sigmoid) is unverified. The sizes of
 /// the kernels, the number of hidden channels, the slope and the mean over pixels are our
-/// interpretation, because the authors have published no code.
+/// interpretation, because the authors published no code.
 #[derive(Module, Debug)]
 pub struct MapDiscriminator {
     /// Convolution to half of the channels.

@@ -18,7 +18,7 @@ pub struct ExpansionAdapterConfig {
 }
 
 impl ExpansionAdapterConfig {
-    /// Initializes an [expansion adapter](ExpansionAdapter).
+    /// Creates an [expansion adapter](ExpansionAdapter).
     ///
     /// # Panics
     ///

@@ -17,13 +17,14 @@ pub struct TranslatorConfig {
     pub channels: usize,
     /// Number of channels of the factors.
     pub factors: usize,
-    /// Whether batch normalization follows each convolution. Default: `false`, the authors' code.
+    /// Whether batch normalization follows each convolution. Default: `false`, as in the authors'
+    /// code.
     #[config(default = false)]
     pub batch_norm: bool,
 }
 
 impl TranslatorConfig {
-    /// Initializes a [`Translator`].
+    /// Creates a [`Translator`].
     ///
     /// # Panics
     ///
@@ -122,13 +123,14 @@ pub struct ParaphraserConfig {
     /// least one. Default: `0.5`, as in the paper.
     #[config(default = 0.5)]
     pub rate: f64,
-    /// Whether batch normalization follows each convolution. Default: `false`, the authors' code.
+    /// Whether batch normalization follows each convolution. Default: `false`, as in the authors'
+    /// code.
     #[config(default = false)]
     pub batch_norm: bool,
 }
 
 impl ParaphraserConfig {
-    /// Initializes a [`Paraphraser`].
+    /// Creates a [`Paraphraser`].
     ///
     /// # Panics
     ///

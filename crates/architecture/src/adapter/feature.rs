@@ -62,7 +62,7 @@ pub struct FeatureAdapterConfig {
 }
 
 impl FeatureAdapterConfig {
-    /// Initializes an adapter from a tap of the student to a tap of the teacher.
+    /// Creates an adapter from a tap of the student to a tap of the teacher.
     ///
     /// Only the kinds and shapes of the taps matter, so the taps of
     /// [`known_taps`](burn_distill_core::known_taps) are suitable.
@@ -250,10 +250,10 @@ fn regression(from: [usize; 2], to: [usize; 2]) -> Option<Regression> {
 /// output = relu(norm(layer(resize(student))))
 /// ```
 ///
-/// All parts but the layer are optional. The adapter trains with the student and is not part of the
-/// deployed network. The output has the number of features, and of tokens, of the teacher's tap. A
-/// map also has the height and width of the teacher's map, except that with [`Resize::Pool`] a
-/// smaller map keeps its size. Half precision is widened to single.
+/// All parts but the layer are optional. The adapter is trained with the student and is not part of
+/// the deployed network. The output has the number of features, and of tokens, of the teacher's
+/// tap. A map also has the height and width of the teacher's map, except that with [`Resize::Pool`]
+/// a smaller map keeps its size. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -266,7 +266,8 @@ fn regression(from: [usize; 2], to: [usize; 2]) -> Option<Regression> {
 /// let student = Tap::Map(Tensor::zeros([2, 16, 8, 8], &device));
 /// let teacher = Tap::Map(Tensor::zeros([2, 64, 4, 4], &device));
 ///
-/// let adapter = FeatureAdapterConfig::new(AdapterKind::Regressor).init(&student, &teacher, &device)?;
+/// let config = FeatureAdapterConfig::new(AdapterKind::Regressor);
+/// let adapter = config.init(&student, &teacher, &device)?;
 ///
 /// assert_eq!(adapter.adapt(student).shape(), teacher.shape());
 /// # Ok::<(), burn_distill_architecture::AdapterError>(())

@@ -10,9 +10,9 @@ use burn_distill_core::{Check, ConfigError, batch_norm, check};
 /// [init function](LinkAttentionConfig::init).
 #[derive(Config, Debug)]
 pub struct LinkAttentionConfig {
-    /// Channels of the student's maps.
+    /// Numbers of channels of the student's maps.
     pub student: Vec<usize>,
-    /// Channels of the teacher's maps.
+    /// Numbers of channels of the teacher's maps.
     pub teacher: Vec<usize>,
     /// Length of queries and keys. At least 1. Default: `128`.
     #[config(default = 128)]
@@ -20,7 +20,7 @@ pub struct LinkAttentionConfig {
 }
 
 impl LinkAttentionConfig {
-    /// Initializes a [link attention](LinkAttention).
+    /// Creates a [link attention](LinkAttention).
     ///
     /// # Panics
     ///
@@ -75,7 +75,7 @@ impl Check for LinkAttentionConfig {
 ///
 /// The last normalization is over the samples and the layers of the student together. Gradients
 /// also flow to the student through its keys. The maps of the teacher are constants, but the layers
-/// of the queries train.
+/// of the queries are trained.
 ///
 /// # Reference
 ///

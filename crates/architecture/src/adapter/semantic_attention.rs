@@ -23,7 +23,7 @@ pub struct SemanticAttentionConfig {
 }
 
 impl SemanticAttentionConfig {
-    /// Initializes a [semantic attention](SemanticAttention).
+    /// Creates a [semantic attention](SemanticAttention).
     ///
     /// # Panics
     ///
@@ -55,8 +55,8 @@ impl Check for SemanticAttentionConfig {
 }
 
 /// Attention weights of the teacher's layers for each layer of the student, sample by sample. The
-/// weight is larger, the more similar the relations are that two layers give the samples of the
-/// batch.
+/// weight of two layers is large if the similarities between the samples of the batch are alike in
+/// both.
 ///
 /// ```text
 /// similarity(F) = F Fᵀ,    F flattened, one row per sample

@@ -191,7 +191,7 @@ mod tests {
         let record = network.clone().into_record().allow_unused(true);
         assert_eq!(tensors(&init(&device).load_record(record)), own);
 
-        // All parameters train.
+        // All parameters are trained.
         let before = tensors(&network);
         let input = Tensor::random([3, 3, 8, 8], Distribution::Default, &device);
         let selection = TapSelection::named(["branch1", "branch2", "branch3"]);

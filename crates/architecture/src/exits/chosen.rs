@@ -42,7 +42,9 @@ impl ChosenExits {
     /// Panics if there are no exits, if the shapes differ, or if the threshold is NaN.
     pub fn first_confident(logits: &[Tensor<2>], threshold: f64) -> Self {
         assert_threshold(threshold);
-        let (deepest, shallow) = logits.split_last().expect("there should be an exit");
+        let (deepest, shallow) = logits
+            .split_last()
+            .expect("There must be at least one exit.");
         let shape = deepest.dims();
         let exits = Tensor::full([shape[0]], logits.len() as i64, &deepest.device());
         let last = Self {
@@ -98,7 +100,7 @@ pub(super) fn assert_threshold(threshold: f64) {
 /// Panics if there are no exits, or if the shapes differ.
 pub fn mean_logits(logits: &[Tensor<2>]) -> Tensor<2> {
     let sum = logits.iter().cloned().reduce(Tensor::add);
-    let sum = sum.expect("there should be an exit");
+    let sum = sum.expect("There must be at least one exit.");
     sum.div_scalar(logits.len() as f64)
 }
 

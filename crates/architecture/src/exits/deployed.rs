@@ -21,9 +21,9 @@ pub enum ExitChoice {
 ///
 /// With [one exit](ExitChoice::One), the stages behind it do not run if the network can
 /// [stop](Network::forward_to) there, as convolutional and residual networks can; their parameters
-/// stay in the record. The other choices run all exits. [`FirstConfident`](ExitChoice::FirstConfident) shows
-/// the exit of each sample, and so the possible savings, but the whole batch runs through all
-/// stages.
+/// stay in the record. The other choices run all exits.
+/// [`FirstConfident`](ExitChoice::FirstConfident) shows the exit of each sample, and so the
+/// possible savings, but the whole batch runs through all stages.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |

@@ -1,7 +1,7 @@
 use crate::{LayerKind, Plan};
 
-/// A tensor of a network under its name in a checkpoint of the original network and under its path
-/// in ours.
+/// A tensor of a network, with its name in a checkpoint of the original network and its path in
+/// ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointTensor {
     /// Key in the state dict of the original network in PyTorch.
@@ -13,7 +13,8 @@ pub struct CheckpointTensor {
     pub shape: Vec<usize>,
 }
 
-/// The tensors of the layers of a plan, whose names in the original `original_layer` tells.
+/// Returns the tensors of the layers of a plan. `original_layer` returns the name of a layer in the
+/// original network.
 pub(super) fn checkpoint_of(
     plan: &Plan,
     original_layer: impl Fn(&str) -> String,
@@ -53,7 +54,7 @@ pub(super) fn checkpoint_of(
                 add("weight", "weight", &[outputs, inputs]);
                 add("bias", "bias", &[outputs]);
             }
-            // No published network has them.
+            // No published network has these layers.
             LayerKind::Embeddings { .. } | LayerKind::Attention { .. } => {}
         }
     }

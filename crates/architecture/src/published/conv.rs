@@ -6,7 +6,7 @@ use burn::nn::{BatchNorm, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::batch_norm;
 
-/// The shape of a square convolution, padded by half its kernel.
+/// Shape of a square convolution with a padding of half its kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvShape {
     /// Input and output channels.
@@ -24,9 +24,10 @@ pub(crate) struct ConvShape {
 /// Initial weights of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ConvWeights {
-    /// Normal with variance `2 / (kernel² · outputs)`, without regard to groups, and a bias of zero.
+    /// Normal with variance `2 / (kernel² · outputs)`, without regard to groups, and a bias of
+    /// zero.
     He,
-    /// The default of PyTorch and burn: uniform in `±1 / √(kernel² · inputs / groups)`.
+    /// Default of PyTorch and burn: uniform in `±1 / √(kernel² · inputs / groups)`.
     Uniform,
 }
 
@@ -41,7 +42,7 @@ impl ConvShape {
         }
     }
 
-    /// A 3×3 convolution of each channel alone.
+    /// Returns the shape of a 3×3 depthwise convolution.
     pub fn depthwise(channels: usize) -> Self {
         Self::new([channels, channels], 3).groups(channels)
     }
@@ -86,12 +87,12 @@ impl ConvShape {
     }
 }
 
-/// A convolution with its batch normalization.
+/// A convolution followed by batch normalization.
 #[derive(Module, Debug)]
 pub struct ConvNorm {
-    /// The convolution.
+    /// Convolution.
     pub conv: Conv2d,
-    /// Its normalization.
+    /// Normalization of the convolution's output.
     pub norm: BatchNorm,
 }
 
@@ -126,7 +127,7 @@ impl ConvNorm {
     }
 }
 
-/// A linear layer whose weights are normal with deviation 0.01 and whose bias is zero.
+/// Creates a linear layer with normal weights, of standard deviation 0.01, and a bias of zeros.
 pub(crate) fn small_linear([inputs, outputs]: [usize; 2], device: &Device) -> Linear {
     let mut linear = LinearConfig::new(inputs, outputs)
         .with_initializer(Initializer::Normal {
@@ -138,7 +139,7 @@ pub(crate) fn small_linear([inputs, outputs]: [usize; 2], device: &Device) -> Li
     linear
 }
 
-/// Interleaves groups of channels: channel `c` of group `g` comes to place `c · groups + g`.
+/// Interleaves groups of channels: channel `c` of group `g` moves to position `c · groups + g`.
 ///
 /// # Shapes
 ///

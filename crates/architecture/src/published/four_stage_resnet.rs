@@ -26,11 +26,11 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 /// ```
 #[derive(Config, Debug)]
 pub struct FourStageResNetConfig {
-    /// The number of layers: 18 or 34, of basic blocks, or 50, 101 or 152, of bottleneck blocks.
+    /// Number of layers: 18 or 34 with basic blocks, or 50, 101 or 152 with bottleneck blocks.
     pub depth: usize,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
     /// Whether the stem is a 3×3 convolution at full size, for images of about 32×32, instead of a
     /// 7×7 convolution and max pooling that shrink by 4.
@@ -42,10 +42,10 @@ const KIND: &str = "residual network of four stages";
 const DEPTHS: &[usize] = &[18, 34, 50, 101, 152];
 const STEM: usize = 64;
 
-/// Factor of the channels of a bottleneck block over those of its 3×3 convolution.
+/// Ratio of the output channels of a bottleneck block to the channels of its 3×3 convolution.
 const EXPANSION: usize = 4;
 
-/// The shape of a block, with the channels that its 3×3 convolution returns.
+/// Shape of a block. Its channels are the output channels of its 3×3 convolution.
 #[derive(Clone, Copy)]
 struct BlockShape {
     block: Block,
@@ -53,7 +53,7 @@ struct BlockShape {
 }
 
 impl BlockShape {
-    /// Its two or three convolutions.
+    /// Returns its two or three convolutions.
     fn convolutions(self) -> Vec<ConvShape> {
         let Block {
             channels: [inputs, outputs],
@@ -81,11 +81,11 @@ impl BlockShape {
 }
 
 impl FourStageResNetConfig {
-    /// Initializes a [`FourStageResNet`].
+    /// Creates a [`FourStageResNet`].
     ///
     /// # Panics
     ///
-    /// Panics if there is no such depth, or if a size is zero or enormous.
+    /// Panics if the depth is not supported, or if a size is zero or above 65,536.
     pub fn init(&self, device: &Device) -> FourStageResNet {
         let stages = self.stages().unwrap_or_else(|error| panic!("{error}"));
         let features = stages[3][0].block.channels[1];
@@ -113,11 +113,11 @@ impl FourStageResNetConfig {
         }
     }
 
-    /// Returns the layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         let stages = self.stages()?;
         let mut plan = Plan::default();
@@ -154,7 +154,7 @@ impl FourStageResNetConfig {
         }
     }
 
-    /// The blocks of each stage, if all values are good.
+    /// Checks all values and returns the blocks of each stage.
     fn stages(&self) -> Result<[Vec<BlockShape>; 4], NetworkError> {
         error::check_ends(KIND, self.input, [1, 1, 1], self.classes)?;
         let (blocks, expansion) = match self.depth {
@@ -187,10 +187,10 @@ impl FourStageResNetConfig {
     }
 }
 
-/// Residual network of four stages, as torchvision has it: a stem, four stages of
-/// [blocks](ResidualBlock), the mean of each channel, a linear classifier.
+/// Residual network (ResNet) of four stages, as in torchvision: a stem, four stages of
+/// [blocks](ResidualBlock), global average pooling and a linear classifier.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `stem` | map | the first convolution, normalized and activated, before the pooling |
 /// | `layer1.pre` … `layer4.pre` | map | each stage before its last activation |
@@ -198,20 +198,21 @@ impl FourStageResNetConfig {
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of `layer4` |
 ///
-/// Tensors have the names of torchvision, but for `weight` and `bias` of a norm, which are `gamma` and
-/// `beta` here; in RepDistiller `downsample` is `shortcut` and `fc` is `linear`. The taps are the
-/// features that RepDistiller returns, in its order.
+/// The names of the tensors are those of torchvision. The `weight` and `bias` of a normalization
+/// there are `gamma` and `beta` here; in RepDistiller, `downsample` is `shortcut` and `fc` is
+/// `linear`. The taps are the features that RepDistiller returns, in the same order.
 ///
 /// # Shapes
 ///
 /// - input: `[batch_size, channels, height, width]`
 /// - `stem`: `[batch_size, 64, height / 2, width / 2]`, rounded up; at full size for small images
-/// - `layer1`: a quarter of the height and width; each other stage half of the one before it. The
-///   channels are 64, 128, 256 and 512, and four times that for a depth of 50 or more.
-/// - `pool`: the channels of `layer4`
+/// - `layer1`: a quarter of the height and width; each later stage has half the size of the
+///   previous one. The numbers of channels are 64, 128, 256 and 512, or four times these for a
+///   depth of 50 or more.
+/// - `pool`: `[batch_size, channels of layer4]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size with the configured number of channels pass.
+/// Images of any size are supported, if they have the configured number of channels.
 ///
 /// # Panics
 ///
@@ -221,27 +222,27 @@ impl FourStageResNetConfig {
 ///
 /// K. He, X. Zhang, S. Ren and J. Sun, [Deep Residual Learning for Image
 /// Recognition](https://arxiv.org/abs/1512.03385), CVPR 2016, table 1. As in torchvision, the 3×3
-/// convolution of a bottleneck block shrinks the map, where in the paper the first 1×1 does. The
-/// form for small images is `models/resnetv2.py` of RepDistiller.
+/// convolution of a bottleneck block shrinks the map; in the paper, the first 1×1 convolution does.
+/// The variant for small images is `models/resnetv2.py` of RepDistiller.
 #[derive(Module, Debug)]
 pub struct FourStageResNet {
-    /// The convolution of the stem.
+    /// Convolution of the stem.
     pub conv1: Conv2d,
-    /// The norm of the stem.
+    /// Normalization of the stem.
     pub bn1: BatchNorm,
-    /// The pooling of the stem, except for small images.
+    /// Max pooling of the stem; `None` for small images.
     pub shrink: Option<MaxPool2d>,
-    /// The first stage.
+    /// First stage.
     pub layer1: Vec<ResidualBlock>,
-    /// The second stage, at half the size of the first.
+    /// Second stage, at half the size of the first.
     pub layer2: Vec<ResidualBlock>,
-    /// The third stage, at a quarter of the size of the first.
+    /// Third stage, at a quarter of the size of the first.
     pub layer3: Vec<ResidualBlock>,
-    /// The fourth stage, at an eighth of the size of the first.
+    /// Fourth stage, at an eighth of the size of the first.
     pub layer4: Vec<ResidualBlock>,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
@@ -312,22 +313,22 @@ impl Staged for FourStageResNet {
 }
 
 /// A block of a [`FourStageResNet`]: two 3×3 convolutions, or a 3×3 convolution between two of 1×1,
-/// whose result is added to the input.
+/// whose output is added to the input.
 #[derive(Module, Debug)]
 pub struct ResidualBlock {
-    /// The first convolution.
+    /// First convolution.
     pub conv1: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv1`.
     pub bn1: BatchNorm,
-    /// The second convolution.
+    /// Second convolution.
     pub conv2: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv2`.
     pub bn2: BatchNorm,
-    /// The third convolution of a bottleneck block.
+    /// Third convolution; `None` in a basic block.
     pub conv3: Option<Conv2d>,
-    /// Its norm.
+    /// Normalization after `conv3`.
     pub bn3: Option<BatchNorm>,
-    /// The layers that bring the input to the shape of the output, where they differ.
+    /// Projection of the shortcut, if the shapes of input and output differ.
     pub downsample: Option<(Conv2d, BatchNorm)>,
 }
 
@@ -352,7 +353,7 @@ impl ResidualBlock {
         }
     }
 
-    /// Applies the block, without the activation that follows it.
+    /// Applies the block without its last activation.
     ///
     /// # Shapes
     ///
@@ -373,12 +374,12 @@ impl ResidualBlock {
     }
 }
 
-/// The last part of a [`FourStageResNet`]: its last stage and the classifier.
+/// Branch of a [`FourStageResNet`]: its last stage and the classifier.
 #[derive(Module, Debug)]
 pub struct FourStageBranch {
-    /// The stage.
+    /// Last stage.
     pub layer4: Vec<ResidualBlock>,
-    /// The classifier.
+    /// Classifier.
     pub fc: Linear,
 }
 
@@ -403,7 +404,7 @@ impl Branching for FourStageResNet {
     }
 }
 
-/// The name of a layer in RepDistiller.
+/// Returns the name of a layer in RepDistiller.
 pub(super) fn name_in_repdistiller(ours: &str) -> String {
     match ours {
         "fc" => "linear".into(),

@@ -25,19 +25,19 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder};
 /// ```
 #[derive(Config, Debug)]
 pub struct MobileNetV2Config {
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
-    /// Factor of the channels of the paper.
+    /// Factor by which the numbers of channels in the paper are multiplied.
     #[config(default = 1.0)]
     pub width: f64,
-    /// Whether it is the form that RepDistiller has for images of 32×32 instead of torchvision's for
-    /// images of 224×224.
+    /// Whether the network is RepDistiller's variant for images of 32×32 pixels, instead of
+    /// torchvision's for images of 224×224.
     ///
-    /// The form for small images shrinks them by 16 instead of 32, activates by ReLU instead of ReLU6,
-    /// expands in the first block too, though to the same number of channels, rounds channels down
-    /// instead of to a multiple of 8, and has no dropout in front of the classifier.
+    /// The variant for small images shrinks them by 16 instead of 32, uses ReLU instead of ReLU6,
+    /// also has an expansion in the first block, to the same number of channels, rounds channels
+    /// down instead of to a multiple of 8, and has no dropout before the classifier.
     #[config(default = false)]
     pub small_images: bool,
 }
@@ -55,11 +55,11 @@ const GROUPS: [[usize; 4]; 7] = [
     [6, 320, 1, 1],
 ];
 
-/// The number of blocks up to the end of each stage, which is a tap. The size of the map halves
-/// within each stage, in the first only for large images.
+/// Number of blocks up to the end of each stage, which is a tap. Each stage halves the size of the
+/// map, the first only for large images.
 const STAGES: [usize; 4] = [3, 6, 13, 17];
 
-/// The shape of an inverted residual block.
+/// Shape of an inverted residual block.
 #[derive(Clone, Copy)]
 struct BlockShape {
     channels: [usize; 2],
@@ -87,7 +87,7 @@ impl BlockShape {
     }
 }
 
-/// The channels and blocks of a configuration.
+/// Convolutions and blocks of a configuration.
 struct Layout {
     stem: ConvShape,
     blocks: Vec<BlockShape>,
@@ -95,12 +95,12 @@ struct Layout {
 }
 
 impl MobileNetV2Config {
-    /// Initializes a [`MobileNetV2`].
+    /// Creates a [`MobileNetV2`].
     ///
     /// # Panics
     ///
-    /// Panics if the width leaves a layer without channels or makes it enormous, or if a size is zero
-    /// or enormous.
+    /// Panics if the width gives a layer no channels or more than 65,536, or if a size is zero or
+    /// above 65,536.
     pub fn init(&self, device: &Device) -> MobileNetV2 {
         let layout = self.layout().unwrap_or_else(|error| panic!("{error}"));
         let layer = |shape| ConvNorm::new(shape, ConvWeights::He, device);
@@ -122,11 +122,11 @@ impl MobileNetV2Config {
         }
     }
 
-    /// Returns the layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         let layout = self.layout()?;
         let mut plan = Plan::default();
@@ -144,13 +144,13 @@ impl MobileNetV2Config {
         Ok(plan)
     }
 
-    /// The channels of a layer that has this number in the paper.
+    /// Returns the number of channels of a layer that has `paper` channels in the paper.
     fn channels(&self, paper: usize) -> usize {
         let scaled = paper as f64 * self.width;
         if self.small_images {
             return scaled as usize;
         }
-        // To the nearest multiple of 8, but not down by more than a tenth.
+        // Rounded to the nearest multiple of 8, but not down by more than a tenth.
         let nearest = (((scaled + 4.0) as usize) / 8 * 8).max(8);
         match (nearest as f64) < 0.9 * scaled {
             true => nearest + 8,
@@ -158,7 +158,7 @@ impl MobileNetV2Config {
         }
     }
 
-    /// The shapes of all layers, if all values are good.
+    /// Checks all values and returns the shapes of all layers.
     fn layout(&self) -> Result<Layout, NetworkError> {
         error::check_ends(KIND, self.input, [1, 1, 1], self.classes)?;
         let [image, ..] = self.input;
@@ -193,10 +193,10 @@ impl MobileNetV2Config {
     }
 }
 
-/// MobileNetV2: a stem, 17 [inverted residual blocks](InvertedResidual), a 1×1 convolution, the mean
-/// of each channel, a linear classifier.
+/// MobileNetV2: a stem, 17 [inverted residual blocks](InvertedResidual), a 1×1 convolution, global
+/// average pooling and a linear classifier.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `stem` | map | the first convolution, normalized and activated |
 /// | `layer1` … `layer4` | map | the output of blocks 3, 6, 13 and 17, which is not activated |
@@ -205,22 +205,22 @@ impl MobileNetV2Config {
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of `head` |
 /// | `pool` | vector | the mean of each channel of `head` |
 ///
-/// A block ends in a linear layer, so the literature takes its output both for the feature and for
-/// the feature before an activation, and so do these names. `stem`, the stages and `pool` are the
-/// features that RepDistiller returns, in its order.
+/// A block does not end in an activation, so the literature uses its output both as the feature and
+/// as the feature before an activation: both taps are the same map. `stem`, the stages and `pool`
+/// are the features that RepDistiller returns, in the same order.
 /// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists the original names of the tensors.
 ///
 /// # Shapes
 ///
 /// - input: `[batch_size, channels, height, width]`
 /// - `stem`: half the height and width, rounded up
-/// - `layer1`, …, `layer4`: for small images a 2nd, 4th, 8th and 16th of the height and width; else
-///   a 4th, 8th, 16th and 32nd
-/// - `head`: as `layer4`, with 1280 channels for a width of at most 1
+/// - `layer1`, …, `layer4`: for small images 1/2, 1/4, 1/8 and 1/16 of the height and width;
+///   otherwise 1/4, 1/8, 1/16 and 1/32
+/// - `head`: the size of `layer4`, with 1280 channels for a width of at most 1
 /// - `pool`: `[batch_size, 1280]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size with the configured number of channels pass.
+/// Images of any size are supported, if they have the configured number of channels.
 ///
 /// # Panics
 ///
@@ -229,23 +229,23 @@ impl MobileNetV2Config {
 /// # Reference
 ///
 /// M. Sandler, A. Howard, M. Zhu, A. Zhmoginov and L.-C. Chen, [MobileNetV2: Inverted Residuals and
-/// Linear Bottlenecks](https://arxiv.org/abs/1801.04381), CVPR 2018; as torchvision's `mobilenet_v2`,
-/// or for small images as `models/mobilenetv2.py` of RepDistiller.
+/// Linear Bottlenecks](https://arxiv.org/abs/1801.04381), CVPR 2018; as in `mobilenet_v2` of
+/// torchvision or, for small images, `models/mobilenetv2.py` of RepDistiller.
 #[derive(Module, Debug)]
 pub struct MobileNetV2 {
-    /// The stem, at half the size.
+    /// Stem, which halves the size of the map.
     pub stem: ConvNorm,
-    /// The blocks.
+    /// Blocks.
     pub blocks: Vec<InvertedResidual>,
-    /// The last convolution.
+    /// Last convolution.
     pub head: ConvNorm,
-    /// The dropout in front of the classifier.
+    /// Dropout before the classifier.
     pub dropout: Dropout,
-    /// The classifier.
+    /// Classifier.
     pub classifier: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// Whether activations end at 6.
+    /// Whether activations are ReLU6 instead of ReLU.
     pub clipped: bool,
 }
 
@@ -316,17 +316,17 @@ impl Staged for MobileNetV2 {
     }
 }
 
-/// A block of a [`MobileNetV2`]: a 1×1 convolution to more channels, a 3×3 convolution of each
-/// channel alone, a 1×1 convolution to fewer channels; added to the input where the shapes agree.
+/// A block of a [`MobileNetV2`]: a 1×1 convolution to more channels, a 3×3 depthwise convolution
+/// and a 1×1 convolution to fewer channels, whose output is added to the input if the shapes agree.
 #[derive(Module, Debug)]
 pub struct InvertedResidual {
-    /// The convolution to more channels, unless there would not be more.
+    /// Convolution to more channels, if the block expands.
     pub expand: Option<ConvNorm>,
-    /// The convolution of each channel alone, which may shrink the map.
+    /// Depthwise convolution, which may shrink the map.
     pub depthwise: ConvNorm,
-    /// The convolution to fewer channels, which no activation follows.
+    /// Convolution to fewer channels, without an activation.
     pub project: ConvNorm,
-    /// Whether activations end at 6.
+    /// Whether activations are ReLU6 instead of ReLU.
     pub clipped: bool,
 }
 
@@ -353,8 +353,8 @@ impl InvertedResidual {
     }
 }
 
-/// The name of a layer in RepDistiller: its blocks are grouped, and are sequences of convolution,
-/// norm and ReLU.
+/// Returns the name of a layer in RepDistiller, whose blocks are grouped and are sequences of
+/// convolution, normalization and ReLU.
 pub(super) fn name_in_repdistiller(ours: &str) -> String {
     let parts: Vec<_> = ours.split('.').collect();
     let of_norm = |part: &str| usize::from(part == "norm");
@@ -379,8 +379,8 @@ pub(super) fn name_in_repdistiller(ours: &str) -> String {
     }
 }
 
-/// The name of a layer in torchvision: all but the classifier are in one sequence, and a block is a
-/// sequence whose last convolution is not grouped with its norm.
+/// Returns the name of a layer in torchvision: all layers but the classifier are in one sequence,
+/// and a block is a sequence whose last convolution is not grouped with its normalization.
 pub(super) fn name_in_torchvision(ours: &str) -> String {
     let parts: Vec<_> = ours.split('.').collect();
     let of_norm = |part: &str| usize::from(part == "norm");

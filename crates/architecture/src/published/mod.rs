@@ -1,4 +1,4 @@
-//! Networks of a fixed size, as their authors or a package built them.
+//! Networks of a fixed size, as in a publication or a package.
 
 mod checkpoint;
 mod conv;
@@ -23,11 +23,12 @@ use crate::{BranchedNetwork, NetworkError, Plan};
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{DynNetwork, initialize};
 
-/// A network of a fixed size, as a publication or a package has it, so that its weights fit.
+/// Network of a fixed size, with the layers of a publication or a package, so that published
+/// weights can be loaded.
 ///
 /// The networks for small images are those of
-/// [RepDistiller](https://github.com/HobbitLong/RepDistiller), those of ImageNet are torchvision's.
-/// They take other images and other numbers of classes too.
+/// [RepDistiller](https://github.com/HobbitLong/RepDistiller), those for ImageNet are
+/// torchvision's. Images of other sizes and other numbers of classes are also supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishedNetwork {
@@ -68,7 +69,7 @@ pub enum PublishedNetwork {
 use PublishedNetwork::*;
 
 impl PublishedNetwork {
-    /// All of them.
+    /// All published networks.
     pub const ALL: &[Self] = &[
         Vgg8,
         Vgg11,
@@ -88,7 +89,7 @@ impl PublishedNetwork {
         Vgg16Bn,
     ];
 
-    /// Returns the name.
+    /// Returns the name of the network.
     pub fn name(self) -> &'static str {
         match self {
             Vgg8 => "vgg8",
@@ -116,7 +117,7 @@ impl PublishedNetwork {
         all.find(|network| network.name() == name)
     }
 
-    /// Initializes the network for images of a shape: channels, height, width.
+    /// Creates the network for images of a shape: channels, height, width.
     ///
     /// # Panics
     ///
@@ -131,7 +132,7 @@ impl PublishedNetwork {
         }
     }
 
-    /// Initializes several networks as the branches of one, if the network branches.
+    /// Creates the network with several branches, if it supports branches.
     pub(crate) fn init_branched(
         self,
         branches: usize,
@@ -148,11 +149,12 @@ impl PublishedNetwork {
         }
     }
 
-    /// Returns the layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns an error if the image is too small for the network, or if a size is zero or enormous.
+    /// Returns an error if the image is too small for the network, or if a size is zero or above
+    /// 65,536.
     pub fn plan(self, input: [usize; 3], classes: usize) -> Result<Plan, NetworkError> {
         match self.family(input, classes) {
             Family::Vgg(config) => config.plan(),
@@ -163,8 +165,8 @@ impl PublishedNetwork {
         }
     }
 
-    /// Returns the tensors of the network under both names: that in the state dict of the original
-    /// network in PyTorch, and the path in ours; in the order of the state dict.
+    /// Returns the tensors of the network, each with its name in the state dict of the original
+    /// PyTorch network and its path in ours, in the order of the state dict.
     ///
     /// The counters `num_batches_tracked` of the state dict have no counterpart.
     ///
@@ -191,7 +193,7 @@ impl PublishedNetwork {
         Ok(checkpoint_of(&plan, |layer| self.original_layer(layer)))
     }
 
-    /// The name in the original network of a layer of ours.
+    /// Returns the name in the original network of a layer of ours.
     fn original_layer(self, layer: &str) -> String {
         match self {
             Vgg8 | Vgg11 | Vgg13 | Vgg16 | Vgg19 => vgg::name_in_repdistiller(layer),
@@ -236,7 +238,7 @@ impl PublishedNetwork {
     }
 }
 
-/// A network with the images and classes that it is for.
+/// Configuration of a network, including the shape of the images and the number of classes.
 enum Family {
     Vgg(VggConfig),
     MobileNetV2(MobileNetV2Config),
@@ -245,7 +247,7 @@ enum Family {
     FourStageResNet(FourStageResNetConfig),
 }
 
-/// The number of the stage of a tap such as `layer2.pre`.
+/// Returns the number of the stage of a tap such as `layer2.pre`.
 fn stage_before_activation(tap: &str) -> Option<usize> {
     let number = tap.strip_prefix("layer")?.strip_suffix(".pre")?;
     number.parse().ok()

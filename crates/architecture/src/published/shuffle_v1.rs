@@ -14,21 +14,21 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 /// Configuration to create a [`ShuffleNetV1`] using the [init function](ShuffleNetV1Config::init).
 #[derive(Config, Debug)]
 pub struct ShuffleNetV1Config {
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
 const KIND: &str = "ShuffleNet";
 
-/// Groups of the 1×1 convolutions.
+/// Number of groups of the 1×1 convolutions.
 const GROUPS: usize = 3;
 const STEM: usize = 24;
-/// Channels and blocks of each stage.
+/// Numbers of channels and blocks of each stage.
 const STAGES: [(usize, usize); 3] = [(240, 4), (480, 8), (960, 4)];
 
-/// The shape of a block, whose output is concatenated with its pooled input if it shrinks.
+/// Shape of a block, whose output is concatenated with its pooled input if it shrinks.
 #[derive(Clone, Copy)]
 struct UnitShape {
     inputs: usize,
@@ -37,7 +37,7 @@ struct UnitShape {
 }
 
 impl UnitShape {
-    /// The three convolutions.
+    /// Returns the three convolutions.
     fn convolutions(self) -> [ConvShape; 3] {
         let stride = if self.shrinks { 2 } else { 1 };
         let outputs = self.residual();
@@ -49,7 +49,7 @@ impl UnitShape {
         ]
     }
 
-    /// The channels that the convolutions return.
+    /// Returns the number of channels that the convolutions output.
     fn residual(self) -> usize {
         match self.shrinks {
             true => self.outputs - self.inputs,
@@ -57,7 +57,8 @@ impl UnitShape {
         }
     }
 
-    /// The groups of the first convolution, which is not grouped after the stem.
+    /// Returns the number of groups of the first convolution, which is not grouped directly after
+    /// the stem.
     fn groups(self) -> usize {
         if self.inputs == STEM { 1 } else { GROUPS }
     }
@@ -76,11 +77,11 @@ fn stages() -> [Vec<UnitShape>; 3] {
 }
 
 impl ShuffleNetV1Config {
-    /// Initializes a [`ShuffleNetV1`].
+    /// Creates a [`ShuffleNetV1`].
     ///
     /// # Panics
     ///
-    /// Panics if a size is zero or enormous.
+    /// Panics if a size is zero or above 65,536.
     pub fn init(&self, device: &Device) -> ShuffleNetV1 {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let [channels, ..] = self.input;
@@ -102,11 +103,11 @@ impl ShuffleNetV1Config {
         }
     }
 
-    /// Returns the layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         self.check()?;
         let mut plan = Plan::default();
@@ -134,9 +135,9 @@ impl ShuffleNetV1Config {
 }
 
 /// ShuffleNet for small images: a 1×1 stem, three stages of [units](ShuffleUnitV1) of grouped
-/// convolutions between which channels are shuffled, the mean of each channel, a linear classifier.
+/// convolutions with channel shuffles between them, global average pooling and a linear classifier.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `stem` | map | the first convolution, normalized and activated |
 /// | `layer1.pre`, `layer2.pre`, `layer3.pre` | map | each stage before its last activation |
@@ -144,8 +145,9 @@ impl ShuffleNetV1Config {
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of the last map |
 /// | `pool` | vector | the mean of each channel of `layer3` |
 ///
-/// They are the features that RepDistiller returns, in its order; tensors have its names too, but for
-/// `weight` and `bias` of a norm, which are `gamma` and `beta` here.
+/// The taps are the features that RepDistiller returns, in the same order. The names of the tensors
+/// are also those of RepDistiller. The `weight` and `bias` of a normalization there are `gamma` and
+/// `beta` here.
 ///
 /// # Shapes
 ///
@@ -156,7 +158,8 @@ impl ShuffleNetV1Config {
 /// - `pool`: `[batch_size, 960]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size with the configured number of channels pass; the original takes 32×32.
+/// Images of any size are supported, if they have the configured number of channels; the original
+/// supports only 32×32 pixels.
 ///
 /// # Panics
 ///
@@ -165,25 +168,25 @@ impl ShuffleNetV1Config {
 /// # Reference
 ///
 /// X. Zhang, X. Zhou, M. Lin and J. Sun, [ShuffleNet: An Extremely Efficient Convolutional Neural
-/// Network for Mobile Devices](https://arxiv.org/abs/1707.01083), CVPR 2018, with 3 groups; in the
-/// form of `models/ShuffleNetv1.py` of RepDistiller, whose stem is a 1×1 convolution at full size, and
-/// which activates after the 3×3 convolutions too.
+/// Network for Mobile Devices](https://arxiv.org/abs/1707.01083), CVPR 2018, with 3 groups; as in
+/// `models/ShuffleNetv1.py` of RepDistiller, whose stem is a 1×1 convolution at full size, and
+/// which also has an activation after the 3×3 convolutions.
 #[doc(alias = "ShuffleV1")]
 #[derive(Module, Debug)]
 pub struct ShuffleNetV1 {
-    /// The stem.
+    /// Stem.
     pub conv1: Conv2d,
-    /// The norm of the stem.
+    /// Normalization of the stem.
     pub bn1: BatchNorm,
-    /// The first stage, at half the size.
+    /// First stage, at half the size.
     pub layer1: Vec<ShuffleUnitV1>,
-    /// The second stage, at a quarter of the size.
+    /// Second stage, at a quarter of the size.
     pub layer2: Vec<ShuffleUnitV1>,
-    /// The third stage, at an eighth of the size.
+    /// Third stage, at an eighth of the size.
     pub layer3: Vec<ShuffleUnitV1>,
-    /// The classifier.
+    /// Classifier.
     pub linear: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
@@ -251,24 +254,24 @@ impl Staged for ShuffleNetV1 {
     }
 }
 
-/// A unit of a [`ShuffleNetV1`]: a grouped 1×1 convolution, a shuffle of its channels, a 3×3
-/// convolution of each channel alone, a grouped 1×1 convolution; added to the input, or, where the
-/// map shrinks, concatenated with the pooled input.
+/// A unit of a [`ShuffleNetV1`]: a grouped 1×1 convolution, a channel shuffle, a 3×3 depthwise
+/// convolution and a grouped 1×1 convolution. The output is added to the input or, if the map
+/// shrinks, concatenated with the pooled input.
 #[derive(Module, Debug)]
 pub struct ShuffleUnitV1 {
-    /// The first convolution.
+    /// First convolution.
     pub conv1: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv1`.
     pub bn1: BatchNorm,
-    /// The convolution of each channel alone, which may shrink the map.
+    /// Depthwise convolution, which may shrink the map.
     pub conv2: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv2`.
     pub bn2: BatchNorm,
-    /// The last convolution.
+    /// Last convolution.
     pub conv3: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv3`.
     pub bn3: BatchNorm,
-    /// The pooling of the input, where the map shrinks.
+    /// Pooling of the input, if the map shrinks.
     pub shortcut: Option<AvgPool2d>,
 }
 
@@ -293,7 +296,7 @@ impl ShuffleUnitV1 {
         }
     }
 
-    /// Applies the unit, without the activation that follows it.
+    /// Applies the unit without its last activation.
     ///
     /// # Shapes
     ///

@@ -13,19 +13,19 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder, batch_norm};
 /// Configuration to create a [`ShuffleNetV2`] using the [init function](ShuffleNetV2Config::init).
 #[derive(Config, Debug)]
 pub struct ShuffleNetV2Config {
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
 const KIND: &str = "ShuffleNetV2";
 const STEM: usize = 24;
-/// Channels of each stage, and the units that follow its shrinking one.
+/// Number of channels of each stage, and number of units after its shrinking unit.
 const STAGES: [(usize, usize); 3] = [(116, 3), (232, 7), (464, 3)];
 const HEAD: [usize; 2] = [464, 1024];
 
-/// The five convolutions of the unit that shrinks: two of the first branch, three of the second.
+/// Returns the five convolutions of a shrinking unit: two of the first branch, three of the second.
 fn shrinking([inputs, outputs]: [usize; 2]) -> [ConvShape; 5] {
     let half = outputs / 2;
     [
@@ -37,7 +37,8 @@ fn shrinking([inputs, outputs]: [usize; 2]) -> [ConvShape; 5] {
     ]
 }
 
-/// The three convolutions of a unit of this number of channels, half of which pass it unchanged.
+/// Returns the three convolutions of a unit with this number of channels, half of which pass
+/// unchanged.
 fn keeping(channels: usize) -> [ConvShape; 3] {
     let half = channels / 2;
     [
@@ -47,18 +48,19 @@ fn keeping(channels: usize) -> [ConvShape; 3] {
     ]
 }
 
-/// The input and output channels of each stage, and the units that follow its shrinking one.
+/// Returns the input and output channels of each stage, and the number of units after its shrinking
+/// unit.
 fn stages() -> [([usize; 2], usize); 3] {
     let mut inputs = STEM;
     STAGES.map(|(outputs, units)| ([std::mem::replace(&mut inputs, outputs), outputs], units))
 }
 
 impl ShuffleNetV2Config {
-    /// Initializes a [`ShuffleNetV2`].
+    /// Creates a [`ShuffleNetV2`].
     ///
     /// # Panics
     ///
-    /// Panics if a size is zero or enormous.
+    /// Panics if a size is zero or above 65,536.
     pub fn init(&self, device: &Device) -> ShuffleNetV2 {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let conv = |shape: ConvShape| shape.init(ConvWeights::Uniform, device);
@@ -83,11 +85,11 @@ impl ShuffleNetV2Config {
         }
     }
 
-    /// Returns the layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         self.check()?;
         let mut plan = Plan::default();
@@ -118,7 +120,8 @@ impl ShuffleNetV2Config {
     }
 }
 
-/// Adds convolutions and their norms, numbered from `first`, and returns the shape after them.
+/// Adds convolutions and their normalizations, numbered from `first`, and returns the shape after
+/// them.
 fn sequence(
     plan: &mut Plan,
     name: &str,
@@ -133,11 +136,11 @@ fn sequence(
     shape
 }
 
-/// ShuffleNetV2 for small images: a 1×1 stem, three [stages](ShuffleStage) whose units split, convolve,
-/// concatenate and shuffle channels, a 1×1 convolution, the mean of each channel, a linear
-/// classifier.
+/// ShuffleNetV2 for small images: a 1×1 stem, three [stages](ShuffleStage) whose units split,
+/// convolve, concatenate and shuffle channels, a 1×1 convolution, global average pooling and a
+/// linear classifier.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `stem` | map | the first convolution, normalized and activated |
 /// | `layer1.pre`, `layer2.pre`, `layer3.pre` | map | the two halves of the output of each stage before they are shuffled, the second before its activation |
@@ -146,9 +149,10 @@ fn sequence(
 /// | `class-maps` | map | the [classifier at every pixel](crate::class_maps) of `head` |
 /// | `pool` | vector | the mean of each channel of `head` |
 ///
-/// `stem`, the stages and `pool` are the features that RepDistiller returns, in its order.
-/// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists its names of the tensors. The norm of a
-/// stage covers half of its channels, so [`normalization`](Network::normalization) returns none.
+/// `stem`, the stages and `pool` are the features that RepDistiller returns, in the same order.
+/// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists the original names of the tensors. The
+/// normalization of a stage covers only half of its channels, so
+/// [`normalization`](Network::normalization) returns `None`.
 ///
 /// # Shapes
 ///
@@ -159,7 +163,8 @@ fn sequence(
 /// - `pool`: `[batch_size, 1024]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size with the configured number of channels pass; the original takes 32×32.
+/// Images of any size are supported, if they have the configured number of channels; the original
+/// supports only 32×32 pixels.
 ///
 /// # Panics
 ///
@@ -168,28 +173,28 @@ fn sequence(
 /// # Reference
 ///
 /// N. Ma, X. Zhang, H.-T. Zheng and J. Sun, [ShuffleNet V2: Practical Guidelines for Efficient CNN
-/// Architecture Design](https://arxiv.org/abs/1807.11164), ECCV 2018, of width 1; in the form of
+/// Architecture Design](https://arxiv.org/abs/1807.11164), ECCV 2018, with a width of 1; as in
 /// `models/ShuffleNetv2.py` of RepDistiller, whose stem is a 1×1 convolution at full size.
 #[doc(alias = "ShuffleV2")]
 #[derive(Module, Debug)]
 pub struct ShuffleNetV2 {
-    /// The stem.
+    /// Stem.
     pub conv1: Conv2d,
-    /// The norm of the stem.
+    /// Normalization of the stem.
     pub bn1: BatchNorm,
-    /// The first stage, at half the size.
+    /// First stage, at half the size.
     pub layer1: ShuffleStage,
-    /// The second stage, at a quarter of the size.
+    /// Second stage, at a quarter of the size.
     pub layer2: ShuffleStage,
-    /// The third stage, at an eighth of the size.
+    /// Third stage, at an eighth of the size.
     pub layer3: ShuffleStage,
-    /// The last convolution.
+    /// Last convolution.
     pub conv2: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv2`.
     pub bn2: BatchNorm,
-    /// The classifier.
+    /// Classifier.
     pub linear: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
@@ -254,35 +259,35 @@ impl Staged for ShuffleNetV2 {
 /// A stage of a [`ShuffleNetV2`].
 #[derive(Module, Debug)]
 pub struct ShuffleStage {
-    /// The unit that shrinks the map.
+    /// Unit that halves the size of the map.
     pub first: ShrinkingUnit,
-    /// The other units.
+    /// Other units.
     pub units: Vec<ShuffleUnitV2>,
 }
 
-/// A unit of a [`ShuffleNetV2`] that halves the map: two branches over the whole input, whose outputs
-/// are concatenated and shuffled.
+/// A unit of a [`ShuffleNetV2`] that halves the map: two branches over the whole input, whose
+/// outputs are concatenated and shuffled.
 #[derive(Module, Debug)]
 pub struct ShrinkingUnit {
-    /// The 3×3 convolution of each channel alone of the first branch.
+    /// 3×3 depthwise convolution of the first branch.
     pub conv1: Conv2d,
-    /// Its norm, which no activation follows.
+    /// Normalization after `conv1`, without an activation.
     pub bn1: BatchNorm,
-    /// The 1×1 convolution of the first branch.
+    /// 1×1 convolution of the first branch.
     pub conv2: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv2`.
     pub bn2: BatchNorm,
-    /// The first 1×1 convolution of the second branch.
+    /// First 1×1 convolution of the second branch.
     pub conv3: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv3`.
     pub bn3: BatchNorm,
-    /// The 3×3 convolution of each channel alone of the second branch.
+    /// 3×3 depthwise convolution of the second branch.
     pub conv4: Conv2d,
-    /// Its norm, which no activation follows.
+    /// Normalization after `conv4`, without an activation.
     pub bn4: BatchNorm,
-    /// The last 1×1 convolution of the second branch.
+    /// Last 1×1 convolution of the second branch.
     pub conv5: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv5`.
     pub bn5: BatchNorm,
 }
 
@@ -322,21 +327,21 @@ impl ShrinkingUnit {
     }
 }
 
-/// A unit of a [`ShuffleNetV2`]: the first half of the channels passes unchanged, the second is
-/// convolved.
+/// A unit of a [`ShuffleNetV2`]: the first half of the channels passes unchanged, the second half
+/// is convolved.
 #[derive(Module, Debug)]
 pub struct ShuffleUnitV2 {
-    /// The first 1×1 convolution.
+    /// First 1×1 convolution.
     pub conv1: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv1`.
     pub bn1: BatchNorm,
-    /// The 3×3 convolution of each channel alone.
+    /// 3×3 depthwise convolution.
     pub conv2: Conv2d,
-    /// Its norm, which no activation follows.
+    /// Normalization after `conv2`, without an activation.
     pub bn2: BatchNorm,
-    /// The last 1×1 convolution.
+    /// Last 1×1 convolution.
     pub conv3: Conv2d,
-    /// Its norm.
+    /// Normalization after `conv3`.
     pub bn3: BatchNorm,
 }
 
@@ -355,8 +360,8 @@ impl ShuffleUnitV2 {
         }
     }
 
-    /// Returns the unchanged half of the input and the convolved one without the activation that
-    /// follows it. Their concatenation, shuffled, is the output of the unit.
+    /// Returns the unchanged half of the input and the convolved half without its last activation.
+    /// Their concatenation, shuffled, is the output of the unit.
     ///
     /// # Shapes
     ///
@@ -373,7 +378,7 @@ impl ShuffleUnitV2 {
     }
 }
 
-/// The name of a layer in RepDistiller, whose stages are sequences of all units.
+/// Returns the name of a layer in RepDistiller, whose stages are sequences of all units.
 pub(super) fn original_layer(ours: &str) -> String {
     let parts: Vec<_> = ours.split('.').collect();
     match parts[..] {

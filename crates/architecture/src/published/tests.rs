@@ -1,8 +1,9 @@
-//! The published networks against the originals.
+//! Comparison of the published networks with the originals.
 //!
-//! `tests/published.json` holds what `docs/reference/networks.py` computes with PyTorch in double
-//! precision: for each network its parameters, the tensors of its state dict in order, and values of
-//! features and logits when every tensor is filled by [`values`] in evaluation mode.
+//! `tests/published.json` contains the results of `docs/reference/networks.py` with PyTorch in
+//! double precision: for each network, the number of its parameters, the tensors of its state dict
+//! in order, and values of features and logits in evaluation mode, with every tensor filled by
+//! [`values`].
 
 use super::*;
 use burn::module::{Module, ModuleMapper, Param};
@@ -12,10 +13,10 @@ use burn_distill_core::{Network, TapSelection, known_taps, parameter_count};
 use serde::Deserialize;
 use std::collections::HashMap;
 
-/// Bound of every error, relative to the root mean square of the values compared.
+/// Bound of every error, relative to the root mean square of the compared values.
 const TOLERANCE: f64 = 1e-4;
 const SAMPLES: usize = 2;
-/// The values that are stored are those at the places `k · STRIDE` modulo the size.
+/// The stored values are those at the positions `k · STRIDE` modulo the size.
 const STRIDE: usize = 999_983;
 
 #[derive(Deserialize)]
@@ -40,10 +41,10 @@ fn references() -> HashMap<String, Reference> {
     serde_json::from_str(include_str!("../../tests/published.json")).unwrap()
 }
 
-/// The first numbers in ±1 of a key, as `scale · v + offset`: the upper 24 bits of splitmix64, seeded
-/// by FNV-1a.
+/// Returns the first random numbers of a key, as `scale · v + offset` with `v` in ±1: the upper 24
+/// bits of splitmix64, seeded by FNV-1a.
 ///
-/// One plain loop, for it runs unoptimized.
+/// This is one plain loop, because it runs unoptimized.
 fn uniform(key: &str, count: usize, scale: f64, offset: f64) -> Vec<f32> {
     let mut state = 0xCBF2_9CE4_8422_2325_u64;
     for byte in key.bytes() {
@@ -61,7 +62,7 @@ fn uniform(key: &str, count: usize, scale: f64, offset: f64) -> Vec<f32> {
     values
 }
 
-/// The values of a tensor of a state dict.
+/// Returns the values of a tensor of a state dict.
 fn values(key: &str, shape: &[usize]) -> Vec<f32> {
     let (scale, offset) = match key.rsplit('.').next().unwrap() {
         "running_var" => (0.5, 1.0),
@@ -75,7 +76,7 @@ fn values(key: &str, shape: &[usize]) -> Vec<f32> {
     uniform(key, shape.iter().product(), scale, offset)
 }
 
-/// Fills the tensors of a network by the names that they have in the original, and keeps their paths.
+/// Fills the tensors of a network by their names in the original, and records their paths.
 #[derive(Default)]
 struct Filler {
     path: Vec<String>,
@@ -100,7 +101,7 @@ impl ModuleMapper for Filler {
         let filled = Tensor::from_data(data, &Device::default());
         // burn's linear weights are [in, out].
         let filled = if D == 2 { filled.transpose() } else { filled };
-        // The shape alone: random values of layers that are not used yet would be drawn in vain.
+        // Only the shape is compared, because reading the value would draw random weights in vain.
         assert_eq!(param.lazy_shape(), filled.shape(), "{path}");
         self.filled.push(path);
         Param::initialized(param.id, filled)
@@ -113,7 +114,8 @@ fn input([channels, height, width]: [usize; 3], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// The largest error at the stored places, relative to the root mean square of what is expected.
+/// Returns the largest error at the stored positions, relative to the root mean square of the
+/// expected values.
 fn error(found: &TensorData, expected: &[f64]) -> f64 {
     let found: Vec<_> = found.iter::<f64>().collect();
     let errors = (0..)
@@ -257,7 +259,7 @@ fn multiply_adds_of_imagenet_are_those_that_torchvision_states() {
     }
 }
 
-/// A network of every family, for gray images of 8×8.
+/// One network of every family, for gray images of 8×8 pixels.
 const FAMILIES: [PublishedNetwork; 6] = [
     Vgg8,
     MobileHalf,
@@ -298,7 +300,7 @@ fn normalizations_are_found_behind_the_taps_before_activations() {
         let network = family.init([1, 8, 8], 5, &device);
         for (tap, value) in known_taps(&network).iter() {
             let found = network.normalization(tap);
-            // The norm of a stage of ShuffleNetV2 is of half of its channels.
+            // The normalization of a stage of ShuffleNetV2 covers half of its channels.
             let expected = tap.ends_with(".pre") && family != ShuffleV2;
             assert_eq!(found.is_some(), expected, "{name} {tap}");
             if let Some(norm) = found {
@@ -318,7 +320,7 @@ fn every_family_learns_in_all_of_its_tensors() {
         let network = family.init([1, 8, 8], 5, &device);
         let before = burn_distill_core::tensors(&network);
         let input = Tensor::random([3, 1, 8, 8], Distribution::Default, &device);
-        // A plain sum would not reach the bias of a norm behind another norm.
+        // A plain sum would have no gradient for the bias of a normalization before another one.
         let loss = network
             .forward(input)
             .classes()

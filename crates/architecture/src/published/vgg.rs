@@ -25,18 +25,18 @@ use burn_distill_core::{Network, Response, Tap, TapRecorder};
 /// ```
 #[derive(Config, Debug)]
 pub struct VggConfig {
-    /// The number of layers: 11, 13, 16 or 19, and 8 for small images. Two hidden layers before the
-    /// classifier are counted even where there are none.
+    /// Number of layers: 11, 13, 16 or 19, or 8 for small images. It includes two hidden layers
+    /// before the classifier, even for small images, which have none.
     pub depth: usize,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// The number of classes.
+    /// Number of classes.
     pub classes: usize,
-    /// Whether it is the form that RepDistiller has for images of 32×32 instead of torchvision's for
-    /// images of 224×224.
+    /// Whether the network is RepDistiller's variant for images of 32×32 pixels, instead of
+    /// torchvision's for images of 224×224.
     ///
-    /// The form for small images shrinks them by 8 instead of 32, and has neither hidden layers nor
-    /// dropout.
+    /// The variant for small images shrinks them by 8 instead of 32, and has neither hidden layers
+    /// nor dropout.
     #[config(default = false)]
     pub small_images: bool,
 }
@@ -45,14 +45,15 @@ const KIND: &str = "VGG network";
 const DEPTHS: &[usize] = &[11, 13, 16, 19];
 const DEPTHS_FOR_SMALL_IMAGES: &[usize] = &[8, 11, 13, 16, 19];
 
-/// The channels of each of the five blocks.
+/// Channels of each of the five blocks.
 const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
 
-/// Height and width of the map in front of the hidden layers, and their features.
+/// Height and width of the map before the hidden layers, and number of features of the hidden
+/// layers.
 const POOLED: usize = 7;
 const HIDDEN: usize = 4096;
 
-/// The number of convolutions of each block.
+/// Returns the number of convolutions of each block.
 fn layers_of(depth: usize) -> Option<[usize; 5]> {
     match depth {
         8 => Some([1, 1, 1, 1, 1]),
@@ -65,12 +66,12 @@ fn layers_of(depth: usize) -> Option<[usize; 5]> {
 }
 
 impl VggConfig {
-    /// Initializes a [`Vgg`].
+    /// Creates a [`Vgg`].
     ///
     /// # Panics
     ///
-    /// Panics if there is no such depth, if a size is zero or enormous, or if the image is smaller
-    /// than 32×32, or 8×8 for small images.
+    /// Panics if the depth is not supported, if a size is zero or above 65,536, or if the image is
+    /// smaller than 32×32, or 8×8 for small images.
     pub fn init(&self, device: &Device) -> Vgg {
         let [block0, block1, block2, block3, block4] = self
             .blocks()
@@ -99,11 +100,11 @@ impl VggConfig {
         }
     }
 
-    /// Returns the layers, known without building them.
+    /// Lists the layers without creating the network.
     ///
     /// # Errors
     ///
-    /// Returns the error that [`init`](Self::init) would panic with.
+    /// Returns an error where [`init`](Self::init) would panic.
     pub fn plan(&self) -> Result<Plan, NetworkError> {
         let mut plan = Plan::default();
         let mut shape = self.input;
@@ -125,7 +126,7 @@ impl VggConfig {
         Ok(plan)
     }
 
-    /// Input and output features of the hidden layers and of the classifier.
+    /// Returns the numbers of input and output features of the hidden layers and of the classifier.
     fn linear_layers(&self) -> (Vec<[usize; 2]>, [usize; 2]) {
         let [.., features] = WIDTHS;
         match self.small_images {
@@ -137,7 +138,7 @@ impl VggConfig {
         }
     }
 
-    /// The convolutions of each block, if all values are good.
+    /// Checks all values and returns the convolutions of each block.
     fn blocks(&self) -> Result<[Vec<ConvShape>; 5], NetworkError> {
         let (least, known) = match self.small_images {
             true => (8, DEPTHS_FOR_SMALL_IMAGES),
@@ -160,8 +161,8 @@ impl VggConfig {
     }
 }
 
-/// Whether a pooling precedes a block. For small images there is none before the last block, but for
-/// a height of 64, as in the original.
+/// Returns whether a pooling precedes a block. For small images there is none before the last block
+/// unless the height is 64, as in the original.
 fn shrinks_before(block: usize, height: usize, small_images: bool) -> bool {
     match block {
         0 => false,
@@ -170,20 +171,20 @@ fn shrinks_before(block: usize, height: usize, small_images: bool) -> bool {
     }
 }
 
-/// VGG: five blocks of 3×3 convolutions, each with batch normalization and ReLU; max pooling between
-/// the blocks; for small images the mean of each channel and a linear classifier, else a pooling to
-/// 7×7, two hidden layers with dropout and a linear classifier.
+/// VGG: five blocks of 3×3 convolutions, each with batch normalization and ReLU; max pooling
+/// between the blocks; then, for small images, global average pooling and a linear classifier, or
+/// otherwise a pooling to 7×7, two hidden layers with dropout and a linear classifier.
 ///
-/// | Tap | Kind | What |
+/// | Tap | Kind | Content |
 /// | --- | --- | --- |
 /// | `stem` | map | the first block |
 /// | `layer1.pre` … `layer4.pre` | map | each other block before its last activation |
 /// | `layer1` … `layer4` | map | each other block after its last activation, before the pooling |
 /// | `class-maps` | map | for small images: the [classifier at every pixel](crate::class_maps) of the last map |
-/// | `hidden.1.pre`, `hidden.1`, `hidden.2.pre` | vector | unless for small images: the hidden layers before and after their activation |
-/// | `pool` | vector | for small images the mean of each channel of `layer4`, else the second hidden layer after its activation |
+/// | `hidden.1.pre`, `hidden.1`, `hidden.2.pre` | vector | except for small images: the hidden layers before and after their activation |
+/// | `pool` | vector | for small images the mean of each channel of `layer4`, otherwise the second hidden layer after its activation |
 ///
-/// For small images they are the features that RepDistiller returns, in its order.
+/// For small images, the taps are the features that RepDistiller returns, in the same order.
 /// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists the original names of the tensors.
 ///
 /// # Shapes
@@ -195,8 +196,8 @@ fn shrinks_before(block: usize, height: usize, small_images: bool) -> bool {
 /// - `pool`: `[batch_size, 512]` for small images, else `[batch_size, 4096]`
 /// - response: `[batch_size, classes]`
 ///
-/// Images of any size from 32×32, or 8×8 for small images, pass. In the form for small images there is
-/// a pooling before `layer4` too if the height is 64, as in the original.
+/// Images of any size from 32×32 pixels, or 8×8 for small images, are supported. In the variant for
+/// small images, there is also a pooling before `layer4` if the height is 64, as in the original.
 ///
 /// # Panics
 ///
@@ -205,33 +206,34 @@ fn shrinks_before(block: usize, height: usize, small_images: bool) -> bool {
 /// # Reference
 ///
 /// K. Simonyan and A. Zisserman, [Very Deep Convolutional Networks for Large-Scale Image
-/// Recognition](https://arxiv.org/abs/1409.1556), ICLR 2015; with batch normalization, as torchvision's
-/// `vgg16_bn`. The form for small images, and the depth of 8, are those of [Contrastive Representation
-/// Distillation](https://arxiv.org/abs/1910.10699) (ICLR 2020): `models/vgg.py` of RepDistiller.
+/// Recognition](https://arxiv.org/abs/1409.1556), ICLR 2015; with batch normalization, as in
+/// `vgg16_bn` of torchvision. The variant for small images and the depth of 8 are those of
+/// [Contrastive Representation Distillation](https://arxiv.org/abs/1910.10699) (ICLR 2020):
+/// `models/vgg.py` of RepDistiller.
 #[doc(alias = "VGG")]
 #[derive(Module, Debug)]
 pub struct Vgg {
-    /// The first block, at full size.
+    /// First block, at full size.
     pub block0: Vec<ConvNorm>,
-    /// The second block, at half the size.
+    /// Second block, at half the size.
     pub block1: Vec<ConvNorm>,
-    /// The third block, at a quarter of the size.
+    /// Third block, at a quarter of the size.
     pub block2: Vec<ConvNorm>,
-    /// The fourth block, at an eighth of the size.
+    /// Fourth block, at an eighth of the size.
     pub block3: Vec<ConvNorm>,
-    /// The fifth block, at a sixteenth of the size, for small images at an eighth.
+    /// Fifth block, at a sixteenth of the size, for small images at an eighth.
     pub block4: Vec<ConvNorm>,
-    /// The pooling between the blocks, and in front of the hidden layers.
+    /// Pooling between the blocks and before the hidden layers.
     pub shrink: MaxPool2d,
-    /// The pooling to 7×7 in front of the hidden layers, unless for small images.
+    /// Pooling to 7×7 before the hidden layers; `None` for small images.
     pub average: Option<AdaptiveAvgPool2d>,
-    /// The hidden layers, unless for small images.
+    /// Hidden layers; empty for small images.
     pub hidden: Vec<Linear>,
-    /// The dropout after each hidden layer.
+    /// Dropout after each hidden layer.
     pub dropout: Dropout,
-    /// The classifier.
+    /// Classifier.
     pub classifier: Linear,
-    /// The shape of one image: channels, height, width.
+    /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
 }
 
@@ -326,7 +328,8 @@ impl Staged for Vgg {
     }
 }
 
-/// The name of a layer in RepDistiller: its blocks are sequences of convolution, norm and ReLU.
+/// Returns the name of a layer in RepDistiller, whose blocks are sequences of convolution,
+/// normalization and ReLU.
 pub(super) fn name_in_repdistiller(ours: &str) -> String {
     let parts: Vec<_> = ours.split('.').collect();
     match parts[..] {
@@ -338,8 +341,8 @@ pub(super) fn name_in_repdistiller(ours: &str) -> String {
     }
 }
 
-/// The name of a layer in torchvision: one sequence of convolutions, norms, activations and poolings,
-/// and one of linear layers, activations and dropouts.
+/// Returns the name of a layer in torchvision, which has one sequence of convolutions,
+/// normalizations, activations and poolings, and one of linear layers, activations and dropouts.
 pub(super) fn name_in_torchvision(ours: &str, depth: usize) -> String {
     let parts: Vec<_> = ours.split('.').collect();
     let parse = |number: &str| number.parse::<usize>().unwrap_or_default();

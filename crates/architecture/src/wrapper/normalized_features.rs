@@ -10,7 +10,7 @@ use burn_distill_core::{
 /// function](NormalizedFeaturesConfig::init).
 #[derive(Config, Debug)]
 pub struct NormalizedFeaturesConfig {
-    /// Largest norm of the features. Default: `2`, the authors' code.
+    /// Largest norm of the features. Default: `2`, as in the authors' code.
     #[config(default = 2.0)]
     pub limit: f64,
 }
@@ -19,7 +19,7 @@ impl NormalizedFeaturesConfig {
     /// Name of the tap with the logits of the clipped features.
     pub const TAP: &'static str = "logits.normalized";
 
-    /// Wraps a network. `tap` is the input of its classifier.
+    /// Creates the wrapper from a network and the tap that is the input of its classifier.
     ///
     /// # Panics
     ///
@@ -30,7 +30,7 @@ impl NormalizedFeaturesConfig {
         built.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Wraps a network, like [`init`](Self::init).
+    /// Creates the wrapper like [`init`](Self::init), but returns an error instead of panicking.
     ///
     /// # Errors
     ///

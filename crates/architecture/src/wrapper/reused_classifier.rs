@@ -27,7 +27,8 @@ impl ReusedClassifierConfig {
     /// Name of the tap with the projected features.
     pub const TAP: &'static str = "projected";
 
-    /// Puts a copy of the teacher's classifier behind a tap of the student.
+    /// Creates a student from a network and its tap, and from a teacher whose classifier is copied
+    /// behind that tap.
     ///
     /// The teacher's tap is the map whose mean is the input of its classifier.
     ///
@@ -44,8 +45,7 @@ impl ReusedClassifierConfig {
         built.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Puts a copy of the teacher's classifier behind a tap of the student, like
-    /// [`init`](Self::init).
+    /// Creates the student like [`init`](Self::init), but returns an error instead of panicking.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ impl Check for ReusedClassifierConfig {
 /// response = classifier(mean of each channel of projected)
 /// ```
 ///
-/// The student's map is pooled to the size of the teacher's map if it is larger. The projector
-/// trains with the student. The classifier is constant: it is saved and counted with the network,
+/// The student's map is pooled to the size of the teacher's map if it is larger. The projector is
+/// trained with the student. The classifier is constant: it is saved and counted with the network,
 /// because it is deployed with it, but it gets no gradient, so no optimizer changes it. The
 /// original classifier of the student stays in the network, but is not used.
 ///

@@ -79,7 +79,7 @@ fn check<N: Network<Input = Tensor<4>>>(init: impl Fn(&Device) -> N) {
     assert_eq!(tensors(&restored), tensors(&network));
     assert_eq!(tensors(&network.clone().into_network()), own);
 
-    // All parameters train, also with a batch of one.
+    // All parameters are trained, also with a batch of one.
     let before = tensors(&network.valid());
     for samples in [1, 3] {
         let exits = network.clone().forward_exits(images(samples, &device));
