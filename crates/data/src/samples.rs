@@ -53,7 +53,7 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     /// Uploads a prepared view to a device.
     fn upload(&self, prepared: Self::Prepared, device: &Device) -> Self::Input;
 
-    /// Feeds the shape, the labels and the contents of the samples to a function, such as a hash.
+    /// Passes the shape, the labels and the contents of the samples to a function, such as a hash.
     fn feed(&self, sink: &mut dyn FnMut(&[u8]));
 
     /// Returns the number of samples.

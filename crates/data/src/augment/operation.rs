@@ -37,8 +37,8 @@ pub enum Operation {
     Contrast(f64),
     /// Changes the brightness: `factor image`.
     Brightness(f64),
-    /// Changes the sharpness: `smooth + factor (image − smooth)`; below 1 blurs. Pixels at the edge
-    /// stay unchanged.
+    /// Changes the sharpness: `smooth + factor (image − smooth)`; a factor below 1 blurs. Pixels at
+    /// the edge stay unchanged.
     Sharpness(f64),
     /// Shears horizontally: row `y` shows the pixels that were `factor · y` to the right.
     ShearX(f64),

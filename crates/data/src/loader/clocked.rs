@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Each batch of the wrapped loader is converted to a [`Batch`] by the `From` of its type, and
 /// stamped with the [`Clock`] that weight schedules depend on. Every [`iter`](DataLoader::iter) is
 /// one epoch, counted from [`starting_at`](Self::starting_at). The wrapped loader determines the
-/// order of the samples: burn's own shuffle restarts when a training is resumed, while that of a
+/// order of the samples: burn's own shuffle restarts when training is resumed, while that of a
 /// [`BatchLoader`](crate::BatchLoader) continues.
 ///
 /// ```
@@ -71,12 +71,13 @@ where
         }
     }
 
-    /// Creates a loader of distillation batches in the form that burn's `SupervisedTraining` takes.
+    /// Creates a loader of distillation batches in the form that burn's `SupervisedTraining`
+    /// accepts.
     pub fn wrap(loader: Arc<dyn DataLoader<B>>) -> Arc<dyn DataLoader<Batch<I>>> {
         Arc::new(Self::new(loader))
     }
 
-    /// Sets the number of the first epoch, counted from 1, to resume a training.
+    /// Sets the number of the first epoch, counted from 1, to resume training.
     ///
     /// # Panics
     ///

@@ -21,12 +21,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | --- | --- | --- |
 /// | [`shuffle`](Self::shuffle) | the order of the data set | a new order in every epoch |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
-/// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a training |
+/// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume training |
 /// | [`workers`](Self::workers) | 0 | threads that read items ahead of time |
 /// | [`device`](Self::device) | burn's default | device of the tensors |
 ///
-/// The samples of a batch depend only on the seed, the epoch and the position in the epoch, so a
-/// resumed training gets the same batches as an uninterrupted one. Workers read the items; the
+/// The samples of a batch depend only on the seed, the epoch and the position in the epoch, so
+/// resumed training gets the same batches as uninterrupted training. Workers read the items; the
 /// batcher runs on the training thread.
 ///
 /// ```
@@ -115,7 +115,7 @@ where
         }
     }
 
-    /// Shuffles the samples, in a new order for every epoch that is fixed by the seed.
+    /// Sets the seed of the shuffle, which gives the samples a new order in every epoch.
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.plan.shuffle = Some(seed);
         self
@@ -127,7 +127,7 @@ where
         self
     }
 
-    /// Sets the number of the first epoch, counted from 1, to resume a training.
+    /// Sets the number of the first epoch, counted from 1, to resume training.
     ///
     /// # Panics
     ///
@@ -221,7 +221,7 @@ where
         Arc::new(self.clone().device(device))
     }
 
-    /// Returns a loader of a part of the samples, the same part in every epoch.
+    /// Returns a loader of part of the samples, the same part in every epoch.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<I>>> {
         let mut slice = self.clone();
         slice.plan.indices = self.plan.indices[start..end].into();

@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// | [`labeled`](Self::labeled) | all | the samples whose labels are known |
 /// | [`labeled_per_batch`](Self::labeled_per_batch) | random | number of labeled samples in every batch |
 /// | [`drop_last`](Self::drop_last) | false | skip a last batch that is not full |
-/// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume a run |
+/// | [`starting_at`](Self::starting_at) | 1 | the first epoch, to resume training |
 /// | [`workers`](Self::workers) | 0 | threads that prepare batches ahead of time |
 /// | [`device`](Self::device) | burn's default | device of the tensors |
 ///
@@ -102,13 +102,13 @@ impl<S: Samples> BatchLoader<S> {
         }
     }
 
-    /// Shuffles the samples, in a new order for every epoch that is fixed by the seed.
+    /// Sets the seed of the shuffle, which gives the samples a new order in every epoch.
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.plan_mut().shuffle = Some(seed);
         self
     }
 
-    /// Augments the images at random, fixed by the seed.
+    /// Sets the random augmentation of the images and its seed.
     ///
     /// # Panics
     ///
@@ -138,8 +138,8 @@ impl<S: Samples> BatchLoader<S> {
         self
     }
 
-    /// Makes the views of each sample from resized random crops, the large ones first. They are
-    /// then flipped and changed by the [augmentation](Self::augment).
+    /// Sets the resized random crops that are the views of each sample, the large ones first. The
+    /// views are then flipped and changed by the [augmentation](Self::augment).
     ///
     /// # Panics
     ///
@@ -160,8 +160,9 @@ impl<S: Samples> BatchLoader<S> {
         self
     }
 
-    /// Shows in the second view of a batch, for each sample, a random sample of the same class,
-    /// each with equal probability, including the sample itself. It is augmented independently.
+    /// Sets the seed of pairs: the second view of a batch shows, for each sample, a random sample
+    /// of the same class, each with equal probability, including the sample itself. It is augmented
+    /// independently.
     ///
     /// Partners depend on the seed, the epoch, the sample and, if its id occurs more than once, on
     /// the occurrence; they are drawn from the loaded samples. Only known labels are used: a sample
@@ -197,8 +198,8 @@ impl<S: Samples> BatchLoader<S> {
         self
     }
 
-    /// Puts `labeled` samples with a known label into every batch, and fills it with unlabeled
-    /// ones.
+    /// Sets the number of samples with a known label in every batch, which is filled with unlabeled
+    /// samples.
     ///
     /// An epoch is one pass over the unlabeled samples. The labeled ones are repeated as often as
     /// the epoch needs, in a new order each time, and every repetition of a sample is augmented
@@ -234,7 +235,7 @@ impl<S: Samples> BatchLoader<S> {
         self
     }
 
-    /// Sets the number of the first epoch, counted from 1, to resume a training.
+    /// Sets the number of the first epoch, counted from 1, to resume training.
     ///
     /// # Panics
     ///
@@ -324,7 +325,7 @@ impl<S: Samples> DataLoader<Batch<S::Input>> for BatchLoader<S> {
         Arc::new(self.clone().device(device))
     }
 
-    /// Returns a loader of a part of the samples, the same part in every epoch.
+    /// Returns a loader of part of the samples, the same part in every epoch.
     ///
     /// If the loader shuffles, the parts are random, so that each of several devices gets every
     /// class even if the data set is sorted by class.

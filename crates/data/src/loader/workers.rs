@@ -16,7 +16,7 @@ pub(super) struct Workers<P> {
 }
 
 impl<P: Send + 'static> Workers<P> {
-    /// Starts the workers of an epoch, at most as many as it has batches.
+    /// Starts the workers of an epoch, at most one per batch.
     pub(super) fn start(epoch: &Arc<impl EpochBatches<Prepared = P>>) -> std::io::Result<Self> {
         let batches = epoch.batches();
         let count = epoch.workers().min(batches);
