@@ -62,7 +62,7 @@ fn neuron_selectivity_of_8(bencher: Bencher<'_, '_>, stage: usize) {
     });
 }
 
-/// Direct computation over every pair of channels, pixel by pixel.
+/// Computes the loss directly, over every pair of channels, pixel by pixel.
 #[divan::bench(args = [1, 2, 3], sample_count = 10)]
 fn neuron_selectivity_of_8_naive(bencher: Bencher<'_, '_>, stage: usize) {
     let shape = FEW[stage - 1];
@@ -75,7 +75,7 @@ fn device() -> Device {
 
 const CHANNELS: [usize; 3] = [64, 128, 256];
 
-/// A loss over all stages at once; the time is for one pass, not for one stage.
+/// Times a loss over all stages at once; the time is for one pass, not for one stage.
 fn stages(bencher: Bencher<'_, '_>, loss: impl Fn(Vec<Tensor<4>>, Vec<Tensor<4>>) -> Tensor<1>) {
     let student = STAGES.map(|shape| waves(shape, 0.7, &device()).require_grad());
     let teacher = STAGES.map(|shape| waves(shape, 0.37, &Device::flex()));

@@ -30,7 +30,7 @@ fn vectors(
     step(bencher, [batch, FEATURES], [batch, FEATURES], loss);
 }
 
-/// Maps of a last stage.
+/// Times a loss between the maps of a last stage.
 fn maps(bencher: Bencher<'_, '_>, batch: usize, loss: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<1>) {
     let shape = [batch, FEATURES, 8, 8];
     step(bencher, shape, shape, loss);
@@ -57,7 +57,7 @@ of_vectors! {
     adjacent_correlation: AdjacentCorrelationLossConfig::new().init(), [64, 256];
 }
 
-/// All anchors at once, which needs memory for all triples.
+/// Processes all anchors at once, which needs memory for all triples.
 #[divan::bench(args = [64, 256, 512], sample_count = 10)]
 fn relational_angle_at_once(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = RelationalAngleLossConfig::new().with_chunk(batch).init();
@@ -66,7 +66,7 @@ fn relational_angle_at_once(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// The same losses, computed directly from their definitions.
+/// Defines benches of the same losses, computed directly from their definitions.
 macro_rules! naive_of_vectors {
     ($($name:ident: $loss:ident;)*) => {$(
         #[divan::bench(args = [64, 256], sample_count = 10)]
@@ -96,7 +96,7 @@ fn instance_graph_edges(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// Loss of the logits and of the edges of one layer.
+/// Times the loss of the logits and of the edges of one layer.
 #[divan::bench(args = [64, 256])]
 fn instance_graph_vertices(bencher: Bencher<'_, '_>, batch: usize) {
     let config = InstanceGraphLossConfig::new().with_edge_weight(0.0);
@@ -109,7 +109,7 @@ fn instance_graph_vertices(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// Loss of the transformation between two maps and of the edges of both.
+/// Times the loss of the transformation between two maps and of the edges of both.
 #[divan::bench(args = [64, 256])]
 fn instance_graph_transformation(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = InstanceGraphLossConfig::new().init();
@@ -137,7 +137,7 @@ fn contrastive_shared(bencher: Bencher<'_, '_>, batch: usize) {
     contrast(bencher, batch, true);
 }
 
-/// 10,000 samples of 100 classes, 4,096 negatives.
+/// Times the loss with 10,000 samples of 100 classes and 4,096 negatives.
 fn contrast(bencher: Bencher<'_, '_>, batch: usize, shared: bool) {
     let device = Device::flex();
     let population = SampleIndex::new((0..10_000).map(|id| (id, Some(id % 100))));
@@ -151,7 +151,8 @@ fn contrast(bencher: Bencher<'_, '_>, batch: usize, shared: bool) {
     });
 }
 
-/// Embedded samples against 4,096 negatives each, from a memory bank of 10,000 samples.
+/// Times the loss of embedded samples with 4,096 negatives each, from a memory bank of 10,000
+/// samples.
 fn contrast_embedded(
     bencher: Bencher<'_, '_>,
     batch: usize,
@@ -188,7 +189,7 @@ fn contrastive_embedded(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// With a copy of the memory bank's row of every negative for each sample.
+/// Copies the memory bank's row of every negative for each sample.
 #[divan::bench(args = [16, 64], sample_count = 10)]
 fn contrastive_embedded_naive(bencher: Bencher<'_, '_>, batch: usize) {
     contrast_embedded(bencher, batch, |student, teacher, loss, contrast| {
@@ -222,13 +223,13 @@ fn class_attention(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// Two layers: the map, and the map with its channels reversed.
+/// Returns two layers: the map, and the map with its channels reversed.
 fn two(map: Tensor<4>) -> Vec<Tensor<4>> {
     let other = map.clone().flip([1]);
     vec![map, other]
 }
 
-/// Every product of two channels pixel by pixel: a batch of 64 would need 1 GB per network.
+/// Forms every product of two channels pixel by pixel: a batch of 64 would need 1 GB per network.
 #[divan::bench(args = [8], sample_count = 10)]
 fn flow_of_solution_naive(bencher: Bencher<'_, '_>, batch: usize) {
     let two = |map: Tensor<4>| [map.clone(), map.flip([1])];
@@ -275,7 +276,7 @@ fn vertex(features: Tensor<2>) -> Vertex {
     }
 }
 
-/// Two teachers: the features, and the features reversed.
+/// Returns two teachers: the features, and the features reversed.
 fn teachers(features: Tensor<2>) -> Vec<Tensor<2>> {
     vec![features.clone(), features.flip([1])]
 }
@@ -297,7 +298,7 @@ fn logits_graph(bencher: Bencher<'_, '_>, batch: usize) {
     graph_of_logits(bencher, batch, Vec::new());
 }
 
-/// With different distances between classes: fifty steps of Sinkhorn's iteration.
+/// Uses different distances between classes: fifty steps of Sinkhorn's iteration.
 #[divan::bench(args = [64, 256], sample_count = 10)]
 fn logits_graph_with_cost(bencher: Bencher<'_, '_>, batch: usize) {
     let row = |from: usize| (0..CLASSES).map(move |to| from.abs_diff(to) as f64);
@@ -326,7 +327,7 @@ fn representation_graph(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// All triplets of a batch.
+/// Times the loss over all triplets of a batch.
 #[divan::bench(args = [64, 256], sample_count = 10)]
 fn relative_dissimilarity(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = RelativeDissimilarityLossConfig::new().init(2);
@@ -345,7 +346,7 @@ fn label_similarity(bencher: Bencher<'_, '_>, batch: usize) {
     });
 }
 
-/// Sequences of 128 tokens of a network of base size.
+/// Times a loss between sequences of 128 tokens of a network of base size.
 fn sequences(
     bencher: Bencher<'_, '_>,
     batch: usize,
@@ -355,7 +356,7 @@ fn sequences(
     step(bencher, shape, shape, loss);
 }
 
-/// Queries, keys and values in 48 relation heads.
+/// Compares queries, keys and values in 48 relation heads.
 #[divan::bench(args = [1, 8], sample_count = 10)]
 fn self_attention_relations(bencher: Bencher<'_, '_>, batch: usize) {
     let loss = SelfAttentionRelationsLossConfig::new().init();

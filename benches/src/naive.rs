@@ -1,11 +1,12 @@
-//! Losses computed directly from their definitions, to compare the cost of ours with: every
-//! difference of features, every pair of channels and every negative is formed. Tests check that
-//! each agrees with ours.
+//! Losses computed directly from their definitions, to compare their cost with that of our losses:
+//! every difference of features, every pair of channels and every negative is formed. Tests check
+//! that each agrees with ours.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
-/// Distances of relational knowledge distillation, from the difference of every two samples.
+/// Computes the distance loss of relational knowledge distillation, from the difference of every
+/// two samples.
 pub fn relational_distance(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let relative = |features: Tensor<2>| {
         let [batch_size, _] = features.dims();
@@ -19,7 +20,8 @@ pub fn relational_distance(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> 
     smooth_l1(relative(student).sub(relative(teacher)))
 }
 
-/// Angles of relational knowledge distillation: `[batch, batch, features]` differences, normalized.
+/// Computes the angle loss of relational knowledge distillation, from normalized differences
+/// `[batch, batch, features]`.
 pub fn relational_angle(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let cosines = |features: Tensor<2>| {
         let difference = differences(features);
@@ -32,7 +34,8 @@ pub fn relational_angle(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     smooth_l1(cosines(student).sub(cosines(teacher)))
 }
 
-/// Hard DarkRank of 4 samples: each sample sorted among all, and the likelihood factor by factor.
+/// Computes hard DarkRank of 4 samples: the samples are sorted for each sample, and the likelihood
+/// is computed factor by factor.
 pub fn dark_rank(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const LENGTH: usize = 4;
 
@@ -50,7 +53,7 @@ pub fn dark_rank(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     likelihood.expect("there are places").mean().neg()
 }
 
-/// Locality-preserving loss with 5 neighbors: each sample sorted among all.
+/// Computes the locality-preserving loss with 5 neighbors: the samples are sorted for each sample.
 pub fn locality_preserving(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const NEIGHBORS: usize = 5;
 
@@ -65,7 +68,7 @@ pub fn locality_preserving(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> 
     affinity.mul(apart).mean()
 }
 
-/// Probabilistic transfer, from the product of every two samples.
+/// Computes the probabilistic transfer loss, from the product of every two samples.
 pub fn probabilistic_transfer(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const EPS: f64 = 1e-7;
 
@@ -75,7 +78,7 @@ pub fn probabilistic_transfer(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<
     p.mul(ratio.log()).mean()
 }
 
-/// Similarity-preserving loss, from the product of every two samples.
+/// Computes the similarity-preserving loss, from the product of every two samples.
 pub fn similarity_preserving(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let similarities = |features| unit(products(features), 0.0);
     similarities(student)
@@ -84,7 +87,8 @@ pub fn similarity_preserving(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1
         .mean()
 }
 
-/// Correlation congruence: the product of every two samples, and each of its powers.
+/// Computes the correlation congruence loss, from the product of every two samples and each of its
+/// powers.
 pub fn correlation_congruence(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const GAMMA: f64 = 0.4;
 
@@ -104,7 +108,8 @@ pub fn correlation_congruence(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<
         .mean()
 }
 
-/// Edges of an instance graph with their weight of 5, from the difference of every two samples.
+/// Computes the loss of the edges of an instance graph with their weight of 5, from the difference
+/// of every two samples.
 pub fn instance_graph_edges(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     let edges = |features| {
         let distances = squared_distances(features);
@@ -115,7 +120,8 @@ pub fn instance_graph_edges(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1>
     difference.square().mean().mul_scalar(5.0)
 }
 
-/// One layer of information flow: the difference and the product of every two samples.
+/// Computes the information flow loss of one layer, from the difference and the product of every
+/// two samples.
 pub fn information_flow(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
     const EPS: f64 = 1e-6;
 
@@ -134,8 +140,9 @@ pub fn information_flow(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         .add(jeffreys(student_t(teacher), student_t(student)))
 }
 
-/// Contrastive loss of embedded samples, with a copy of every negative's row of the memory bank for
-/// each sample: `[batch, 1 + negatives, embedding]`. The constants are those of the first batch.
+/// Computes the contrastive loss of embedded samples, with a copy of every negative's row of the
+/// memory bank for each sample: `[batch, 1 + negatives, embedding]`. The constants are those of the
+/// first batch.
 ///
 /// # Shapes
 ///
@@ -173,8 +180,8 @@ pub fn contrastive(
     side(student, teacher_bank).add(side(teacher, student_bank))
 }
 
-/// Flow of solution between two maps of the same size, channel by channel and pixel by pixel:
-/// `[batch, channels, next channels, pixels]`.
+/// Computes the flow of solution loss between two maps of the same size, channel by channel and
+/// pixel by pixel: `[batch, channels, next channels, pixels]`.
 pub fn flow_of_solution(student: [Tensor<4>; 2], teacher: [Tensor<4>; 2]) -> Tensor<1> {
     let flow = |maps: [Tensor<4>; 2]| -> Tensor<4> {
         let [map, next] = maps.map(|map| map.flatten::<3>(2, 3));
@@ -184,8 +191,8 @@ pub fn flow_of_solution(student: [Tensor<4>; 2], teacher: [Tensor<4>; 2]) -> Ten
     flow(student).sub(flow(teacher)).square().mean()
 }
 
-/// Neuron selectivity with the square kernel, channel by channel and pixel by pixel:
-/// `[batch, channels, channels, pixels]`, three times.
+/// Computes the neuron selectivity loss with the square kernel, channel by channel and pixel by
+/// pixel: `[batch, channels, channels, pixels]`, three times.
 pub fn neuron_selectivity(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
     let neurons = |map: Tensor<4>| {
         let map = map.flatten::<3>(2, 3);

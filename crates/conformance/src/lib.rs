@@ -1,5 +1,5 @@
-//! One row per loss in `tests/`: the calls of the loss, its known values and properties, and the
-//! checks that cannot hold for it.
+//! Conformance suite. `tests/` has one trial per loss: the calls of the loss, its known values and
+//! properties, and the checks that cannot hold for it.
 //!
 //! ```console
 //! cargo test -p burn-distill-conformance

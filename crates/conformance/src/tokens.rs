@@ -55,14 +55,14 @@ pub fn assert_golden((value, gradient): &(f64, TensorData), expected: f64, expec
     );
 }
 
-/// Asserts that padding may hold anything and has no gradient, and that a batch of padding is a
-/// connected zero.
+/// Asserts that padding may contain any value and has no gradient, and that the loss of a batch of
+/// padding is zero, still connected to the autodiff graph.
 ///
 /// `pad` writes a value to the tokens that [`ragged`] does not count.
 ///
 /// # Panics
 ///
-/// Panics if this does not hold.
+/// Panics if one of these properties does not hold.
 pub fn assert_padding_does_not_count<const D: usize>(
     student: Tensor<D>,
     teacher: Tensor<D>,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 ///
 /// # Panics
 ///
-/// Panics if a type is not tested, or if fewer than `at_least` types are found: then the types were
-/// looked for in the wrong place.
+/// Panics if a type is not tested, or if fewer than `at_least` types are found: in that case the
+/// search was in the wrong place.
 pub fn assert_all_types_are_tested(part: &str, at_least: usize) {
     let rows = without_space(&texts(&rows_of(part)).concat());
     let sources = root().join(format!("../{part}/src"));

@@ -1,9 +1,9 @@
-//! Losses with parameters or a memory compute values and gradients in double precision on a device
-//! whose numbers are of double precision.
+//! Losses with parameters or buffers compute values and gradients in double precision on a device
+//! with double precision.
 //!
 //! burn takes the precision of new tensors from the device and does not change it afterwards, so
-//! these tests are a separate program. Losses without parameters or memory are tested in double
-//! precision by their trials.
+//! these tests are a separate program. The trials of losses without parameters or buffers test
+//! these in double precision.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
@@ -34,7 +34,7 @@ fn waves<const D: usize>(shape: [usize; D], frequency: f64, device: &Device) -> 
         .reshape(shape)
 }
 
-/// Asserts that parameters and memories are in double precision.
+/// Asserts that parameters and buffers are in double precision.
 struct IsDouble<'a>(&'a str);
 
 impl ModuleVisitor for IsDouble<'_> {
@@ -43,7 +43,7 @@ impl ModuleVisitor for IsDouble<'_> {
     }
 }
 
-/// Computes a loss twice, because the second step uses the memory of the first.
+/// Computes a loss twice, because the second step uses the buffers of the first.
 fn check<const D: usize, M: Module + 'static>(
     module: M,
     [student, teacher]: [[usize; D]; 2],

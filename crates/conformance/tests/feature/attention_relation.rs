@@ -7,7 +7,7 @@ use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_share
 use burn_distill_feature::*;
 
 const SCORES: [usize; 4] = [2, 2, 3, 3];
-/// Of the values of the student, head by head.
+/// Shape of the values of the student, head by head.
 const VALUES: [usize; 4] = [2, 2, 3, 4];
 const TEACHER_VALUES: [usize; 4] = [2, 2, 3, 8];
 
@@ -21,7 +21,7 @@ fn forward(
         .forward(student, teacher, mask)
 }
 
-/// Scores beside values that agree.
+/// Returns the scores with values that agree.
 fn with_values(scores: Tensor<4>) -> AttentionLayer {
     let [batch_size, heads, length, _] = scores.dims();
     let values = join_heads(waves([batch_size, heads, length, 4], [1.0, 0.7, 0.3]));
@@ -29,7 +29,7 @@ fn with_values(scores: Tensor<4>) -> AttentionLayer {
     AttentionLayer { scores, values }
 }
 
-/// Values beside scores that agree.
+/// Returns the values with scores that agree.
 fn with_scores(heads: Tensor<4>) -> AttentionLayer {
     let [batch_size, number, length, _] = heads.dims();
     AttentionLayer {

@@ -1,4 +1,4 @@
-//! Trial of a loss over several layers, with the checks that `Trial` does for a loss on one.
+//! Trial of a loss over several layers, with the checks that `Trial` has for a loss on one.
 
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
@@ -64,7 +64,7 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
         }
     }
 
-    /// Sets the maps of a perfect student, which has no loss and no gradient.
+    /// Sets the maps of a perfect student, whose loss and gradient are zero.
     pub fn perfect(mut self, student: fn(Vec<Tensor<4>>) -> Vec<Tensor<4>>) -> Self {
         self.perfect = Some(student);
         self
@@ -184,7 +184,8 @@ impl<L: MultiLayerLoss> LayersTrial<L> {
             );
             return self.along_the_gradient(0.002, 0.02);
         }
-        // `valid` first: running statistics that wait for their update would stay in single precision.
+        // `valid` first: running statistics that wait for their update would stay in single
+        // precision.
         let double = Self {
             loss: self.loss.valid().train().map(&mut InDouble),
             dtype: DType::F64,

@@ -76,7 +76,8 @@ fn constant_variances_are_a_scaled_mean_squared_error() {
     let value = vid.forward_regressed(student.clone(), teacher);
     let grads = value.clone().backward();
 
-    // Half of the hint 0.976524647, whose gradient has a norm of 0.201713973, divided by 5; ½ log 5.
+    // Half of the hint 0.976524647, whose gradient has a norm of 0.201713973, divided by 5; ½ log
+    // 5.
     let expected = 0.976524647 / 10.0 + 0.5 * 5.0_f64.ln();
     assert!((value.into_scalar::<f64>() / expected - 1.0).abs() < 1e-5);
     let gradient = student.grad(&grads).unwrap().square().sum().sqrt();

@@ -1,4 +1,4 @@
-//! The files of a crate that need each other in a circle.
+//! Circular dependencies between the files of a crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,10 +9,10 @@ use syn::{Attribute, Item, UseTree, Visibility};
 /// Path of a module from the root of its crate.
 type Module = Vec<String>;
 
-/// Names that are looked up already, each in a module.
+/// Names that are already looked up, each in a module.
 type Seen = BTreeSet<(Module, Vec<String>)>;
 
-/// Files that need each other, and the uses that show it.
+/// Files that depend on each other in a circle, and the uses between them.
 pub struct Circle {
     /// Paths of the files, relative to the folder of the sources.
     pub files: Vec<String>,
@@ -20,16 +20,16 @@ pub struct Circle {
     pub uses: Vec<String>,
 }
 
-/// A module as its file says it.
+/// Module, as its file defines it.
 #[derive(Default)]
 struct File {
     /// Names that the file defines itself.
     defined: BTreeSet<String>,
     /// Names that the file imports, with their paths.
     imported: BTreeMap<String, Vec<String>>,
-    /// Paths of which every name is imported.
+    /// Paths from which every name is imported.
     globs: Vec<Vec<String>>,
-    /// Paths that the code of the file uses, apart from names that it passes on to others only.
+    /// Paths that the code of the file uses, except names that it only reexports.
     used: BTreeSet<Vec<String>>,
 }
 
@@ -194,7 +194,7 @@ impl File {
     }
 }
 
-/// Collects the paths of a code.
+/// Collects the paths in the code of a file.
 struct Paths<'a>(&'a mut File);
 
 impl Visit<'_> for Paths<'_> {
@@ -205,7 +205,7 @@ impl Visit<'_> for Paths<'_> {
         visit::visit_path(self, path);
     }
 
-    // Who may see an item needs nothing of what is there.
+    // A path in a visibility is not a dependency.
     fn visit_vis_restricted(&mut self, _: &syn::VisRestricted) {}
 
     fn visit_item_use(&mut self, item: &syn::ItemUse) {
@@ -231,7 +231,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Returns the files that a path in a module leads to: several, where a glob hides which.
+/// Returns the files that a path in a module leads to: several if a glob could import it from each.
 fn resolve<'a>(
     files: &'a BTreeMap<Module, File>,
     module: &[String],
@@ -259,7 +259,7 @@ fn resolve<'a>(
     }
 }
 
-/// Returns the files of what a module calls by these names.
+/// Returns the files that define the item with these names in a module.
 fn descend<'a>(
     files: &'a BTreeMap<Module, File>,
     module: &[String],
@@ -294,7 +294,7 @@ fn descend<'a>(
         if !is_of_crate(files, module, glob) {
             continue;
         }
-        // A name that a glob brings in is defined there, or passed on by name.
+        // A name that a glob imports is defined there or reexported by name.
         for target in resolve(files, module, glob, seen) {
             let brings =
                 files[target].defined.contains(first) || files[target].imported.contains_key(first);
@@ -306,7 +306,7 @@ fn descend<'a>(
     found
 }
 
-/// Returns whether a path leads to a module of the crate as it stands, not to another crate.
+/// Returns whether a path, as written, leads to a module of the crate and not to another crate.
 fn is_of_crate(files: &BTreeMap<Module, File>, module: &[String], path: &[String]) -> bool {
     let Some(first) = path.first() else {
         return false;

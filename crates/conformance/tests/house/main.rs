@@ -1,4 +1,4 @@
-//! The structure of the workspace and the words of its docs, read from its sources.
+//! Checks of the sources of the workspace: dependencies between files, and words of the docs.
 
 mod circles;
 mod words;
@@ -21,7 +21,7 @@ fn no_files_of_a_crate_need_each_other() {
     }
     assert!(
         found.is_empty(),
-        "Files that need each other in a circle:\n{found}"
+        "Files that depend on each other in a circle:\n{found}"
     );
 }
 

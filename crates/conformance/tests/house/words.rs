@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 /// Words that begin a clause without a noun that it belongs to.
 const BARE: [&str; 6] = ["What", "That", "Those", "Whoever", "So many", "As many"];
 
-/// Returns the doc lines that begin with a bare clause in the Rust files of some folders of a workspace,
-/// each as `file:line: text`, with the path of the file in the workspace.
+/// Returns the doc lines that begin with a bare clause in the Rust files of some folders of a
+/// workspace, each as `file:line: text`, with the path of the file in the workspace.
 ///
 /// # Panics
 ///
-/// Panics if the folders hold fewer than `at_least` files: then the files were looked for in the wrong
+/// Panics if the folders hold fewer than `at_least` files: in that case the search was in the wrong
 /// place.
 pub fn bare_clauses(workspace: &Path, folders: &[&str], at_least: usize) -> Vec<String> {
     let mut files = Vec::new();

@@ -1,5 +1,5 @@
-//! A row counts if student and teacher both count it. The values of either side in any other row do
-//! not matter, NaN and infinities included, to value and gradient.
+//! A row counts if student and teacher both count it. The values in all other rows, NaN and
+//! infinities included, do not change the value or the gradient.
 
 mod rows;
 mod tables;
@@ -7,8 +7,8 @@ mod tables;
 use rows::{Fill, MASKS};
 use tables::{of_labels, of_rows, of_tokens};
 
-/// Contents of rows that do not count, such as those of a truncated context, a diverged or a padded
-/// network.
+/// Contents of rows that do not count, such as those of a truncated context, a diverged network or
+/// padding.
 const ANYTHING: [f32; 5] = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 1e4, -1e4];
 
 #[test]
@@ -78,7 +78,7 @@ fn labels_of_tokens_that_the_student_does_not_count_do_not_count() {
     for case in of_labels() {
         let rows = case.outcome_of_counted_rows([some, all]);
         let tokens = case.outcome([some, all], Fill::Value(f32::NAN));
-        // The labels of the counted rows alone differ: the same number of rows counts, with finite
+        // Only the labels of the counted rows differ: the same number of rows counts, with finite
         // gradients.
         assert!(
             tokens.value.is_finite() && rows.value.is_finite(),

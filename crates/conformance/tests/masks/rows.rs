@@ -15,7 +15,7 @@ const FEATURES: usize = 4;
 
 pub type Mask = [bool; SEQUENCES * LENGTH];
 
-/// Masks of student and teacher: either may count fewer tokens, also in a whole sequence.
+/// Masks of student and teacher: either may count fewer tokens, or none of a sequence.
 pub const MASKS: [[Mask; 2]; 5] = [
     [
         [true, true, true, true, false, false],

@@ -180,7 +180,7 @@ fn shared_negatives_are_the_same_for_all_samples() {
 /// Classes of six samples, two of each class; the first of them are those of a batch.
 const IDS: [usize; 4] = [0, 3, 4, 1];
 
-/// Creates a loss that has seen no batch yet, for features of these sizes.
+/// Creates a loss before its first batch, for features of these sizes.
 fn fresh(
     config: &ContrastiveLossConfig,
     features: [usize; 2],

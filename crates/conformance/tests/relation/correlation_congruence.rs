@@ -107,7 +107,10 @@ fn both_embeddings_train_and_the_teacher_does_not() {
 
     let embeddings = loss.embeddings.unwrap();
     for linear in [embeddings.student, embeddings.teacher] {
-        let gradient = linear.weight.grad(&grads).expect("the embedding learns");
+        let gradient = linear
+            .weight
+            .grad(&grads)
+            .expect("the embedding has a gradient");
         assert!(gradient.abs().sum().into_scalar::<f32>() > 0.0);
     }
     assert!(student.grad(&grads).is_some());

@@ -284,7 +284,7 @@ fn layers_of_the_student_share_the_edges_of_one_or_of_all() {
 
 #[test]
 #[should_panic(
-    expected = "The next layer after one with 2 channels needs the same number or twice the number, found 5"
+    expected = "The next layer after one with 2 channels needs the same or twice the number of channels, found 5"
 )]
 fn transformations_are_between_maps_of_related_widths() {
     let taps = || {

@@ -69,7 +69,7 @@ fn the_embedding_trains_with_the_student() {
         embedding.conv.weight.grad(&grads).map(|g| g.abs().sum()),
         embedding.norm.gamma.grad(&grads).map(|g| g.abs().sum()),
     ] {
-        let gradient = gradient.expect("the embedding learns");
+        let gradient = gradient.expect("the embedding has a gradient");
         assert!(gradient.into_scalar::<f32>() > 0.0);
     }
 }

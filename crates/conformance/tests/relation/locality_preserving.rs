@@ -19,8 +19,8 @@ fn local(config: LocalityPreservingLossConfig) -> Trial<2> {
 
 #[test]
 fn neighbors_are_weighted_by_their_distance() {
-    // In double precision from the formula, by a complex step; the values of a variance of 2 also in
-    // another implementation.
+    // In double precision from the formula, by a complex step; the values of a variance of 2 also
+    // in another implementation.
     for (neighbors, variance, normalize, value, norm) in [
         (2, Some(2.0), false, 0.339089607, 0.428898532),
         (2, None, false, 0.837425088, 1.05107934),

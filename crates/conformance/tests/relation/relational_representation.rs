@@ -32,7 +32,7 @@ fn matches_the_code_of_the_authors() {
     }
 }
 
-/// Creates a loss that has seen no batch yet, for features of these sizes.
+/// Creates a loss before its first batch, for features of these sizes.
 fn fresh(student: &Tensor<2>, teacher: &Tensor<2>) -> RelationalRepresentationLoss {
     let ([_, student_features], [_, teacher_features]) = (student.dims(), teacher.dims());
     let device = student.device();

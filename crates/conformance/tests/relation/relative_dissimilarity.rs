@@ -113,14 +113,14 @@ fn a_tie_does_not_count() {
     let teachers = vec![angles([0.0, 0.3, 1.0]), angles([0.0, 0.7, 1.0])];
     let student = angles([0.0, 0.1, 1.0]).autodiff().require_grad();
 
-    // From sample 1, the teachers do not agree. From 0 and from 2 they do, and the student agrees
-    // with them.
+    // The teachers disagree about the distances from sample 1. They agree about those from 0 and
+    // from 2, as does the student.
     let value = loss(2, 0.001).forward(student.clone(), teachers.clone());
     let grads = value.clone().backward();
     assert_eq!(value.into_scalar::<f32>(), 0.0);
     let gradient = student.grad(&grads).unwrap().abs().sum();
     assert_eq!(gradient.into_scalar::<f32>(), 0.0);
-    // The second teacher alone disagrees with the student.
+    // Only the second teacher disagrees with the student.
     let value = loss(1, 0.0).forward(student, vec![teachers[1].clone()]);
     assert!(value.into_scalar::<f32>() > 0.1);
 }

@@ -7,7 +7,7 @@ use burn_distill_core::testing::{QUARTER, Trial, assert_round_trip, assert_share
 use burn_distill_core::{MultiLayerLoss, Tap};
 use burn_distill_relation::*;
 
-/// Head by head.
+/// Shape of queries, keys and values, head by head.
 const SHAPE: [usize; 4] = [2, 2, 3, 4];
 const TEACHER_SHAPE: [usize; 4] = [2, 2, 3, 8];
 

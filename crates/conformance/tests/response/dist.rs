@@ -5,8 +5,8 @@ use crate::trials::*;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use burn_distill_response::*;
 
-// Expected values: `DIST` of image_classification_sota, and scripts/response_batch.py. The paper does
-// not multiply by the square of the temperature.
+// Expected values: `DIST` of image_classification_sota, and scripts/response_batch.py. The paper
+// does not multiply by the square of the temperature.
 
 #[test]
 fn dist() {

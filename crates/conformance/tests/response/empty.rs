@@ -1,5 +1,5 @@
-//! Every objective of a batch in which nothing counts: a zero that is connected to the graph, so
-//! that a step still works.
+//! Every objective of a batch in which no row counts: zero, still connected to the autodiff graph,
+//! so that a step still works.
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_distill_core::{
@@ -8,7 +8,7 @@ use burn_distill_core::{
 };
 use burn_distill_response::*;
 
-/// Every objective of rows of logits that needs no labels.
+/// Returns every objective of rows of logits that needs no labels.
 fn unlabeled() -> Vec<DynObjective> {
     let device = Device::default().autodiff();
     let standardization = StandardizationConfig::new();
@@ -50,7 +50,7 @@ fn unlabeled() -> Vec<DynObjective> {
     ]
 }
 
-/// Every objective of rows of logits that needs labels.
+/// Returns every objective of rows of logits that needs labels.
 fn labeled() -> Vec<DynObjective> {
     vec![
         DynObjective::new(CrossEntropyObjective::new(1.0)),
@@ -108,7 +108,7 @@ fn assert_nothing<const D: usize>(
     };
     let values = Tensor::<D>::ones(shape, (&device, DType::F32)).require_grad();
     let student = knowledge(values.clone());
-    // Where nothing counts, the teacher may hold NaN.
+    // If no row counts, the teacher may contain NaN.
     let teacher = knowledge(Tensor::full(shape, f32::NAN, (&device, DType::F32)));
     let further = [View {
         student: student.clone(),

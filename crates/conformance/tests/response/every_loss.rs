@@ -106,7 +106,7 @@ fn without_teacher<L: TeacherFreeLoss>(loss: L) -> Case {
     })
 }
 
-/// Every loss of logits that is finite wherever the teacher excludes a class.
+/// Returns every loss of logits that is finite wherever the teacher excludes a class.
 fn cases() -> Vec<Case> {
     let soft_target = |temperature: f64| {
         let config = SoftTargetLossConfig::new();

@@ -89,8 +89,8 @@ pub fn tokens(rows: Tensor<2>, mask: [[bool; 2]; 2]) -> Knowledge {
     })
 }
 
-/// Asserts the value of a loss between `student` and `teacher`, the L2 norm of its gradient, and that
-/// the teacher has no gradient.
+/// Asserts the value of a loss between `student` and `teacher`, the L2 norm of its gradient, and
+/// that the teacher has no gradient.
 pub fn assert_value_and_gradient(
     loss: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>,
     value: f64,

@@ -64,7 +64,7 @@ fn excluded_classes_do_not_count() {
         (LogitMatchingVariant::HalfSum, 5.0, [1.0, 0.0, 3.0]),
         (LogitMatchingVariant::Centered, 1.0, [-1.0, 0.0, 1.0]),
     ] {
-        // Excluded by both, and by the teacher alone.
+        // Excluded by both, and by the teacher only.
         for excluded in [NONE, 7.0] {
             let device = Device::default().autodiff();
             let student = Tensor::<2>::from_data([[1.0, excluded, 5.0]], &device).require_grad();

@@ -1,4 +1,4 @@
-//! The losses on responses: a file per loss with its row and its golden values, then the properties
+//! Losses on responses: one file per loss with its trial and its golden values, and the properties
 //! that all of them share.
 
 mod bounded_regression;

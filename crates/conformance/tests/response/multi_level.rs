@@ -7,8 +7,8 @@ use burn_distill_core::{Clock, Context, Knowledge, Objective, Targets, View, Wei
 use burn_distill_response::*;
 
 // Expected values: `kd_loss`, `bc_loss` and `cc_loss` of Multi-Level-Logit-Distillation, and
-// scripts/response_batch.py; the script alone for the sums of the levels, because the authors' code of
-// the whole could not be run.
+// scripts/response_batch.py; only the script for the sums of the levels, because the authors' code
+// for the whole loss could not be run.
 
 #[test]
 fn multi_level() {

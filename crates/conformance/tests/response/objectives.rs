@@ -1,4 +1,5 @@
-//! Objectives that make weighted terms of losses of logits: which samples, tokens and labels count.
+//! Objectives that turn losses of logits into weighted terms: the samples, tokens and labels that
+//! count.
 
 use crate::fixtures::*;
 use burn::module::{Module, Param};

@@ -24,7 +24,7 @@ fn permuted_predictions() {
         )
         .skip(
             "perfect student",
-            "a student like its teacher is taught the classes in another order",
+            "a student like its teacher is trained on the classes in another order",
         )
         .skip(
             "impossible classes",

@@ -39,8 +39,8 @@ fn soft_cross_entropy() {
     }
 }
 
-/// Values from probabilities are those from the logits that they come from, and grow with the sum of
-/// the probabilities unless they are renormalized.
+/// Values from probabilities are those from the logits that they come from, and grow with the sum
+/// of the probabilities unless they are renormalized.
 #[test]
 fn soft_cross_entropy_of_probabilities() {
     for (temperature, scale_t2, renormalize, factor, value, norm) in [

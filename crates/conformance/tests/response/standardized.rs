@@ -6,9 +6,9 @@ use burn::nn::loss::Reduction;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use burn_distill_response::*;
 
-// Expected values: `KD` of logit-standardization-KD and scripts/response_batch.py, which agree; the
-// script alone for the population and for losses that the authors did not try; at `T = 4` and for
-// logit matching of the population the formula in double precision.
+// Expected values: `KD` of logit-standardization-KD and scripts/response_batch.py, which agree;
+// only the script for the population and for losses that the authors did not try; at `T = 4` and
+// for logit matching of the population the formula in double precision.
 
 #[test]
 fn standardized_soft_targets() {

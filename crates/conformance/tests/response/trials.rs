@@ -35,7 +35,8 @@ pub fn distribution<L: DistributionLoss + Display>(loss: L) -> Trial<2> {
     .invariant("a constant added to each row", shifted)
 }
 
-/// Creates the trial of a loss of rows of logits whose value a constant added to a row does not change.
+/// Creates the trial of a loss of rows of logits whose value a constant added to a row does not
+/// change.
 pub fn rows<L: LogitLoss + Display>(loss: L) -> Trial<2> {
     let name = format!("{loss}");
     Trial::of_rows(name, SHAPE, move |student, teacher, reduction| {

@@ -9,7 +9,8 @@ use burn_distill_response::*;
 
 #[test]
 fn virtual_teacher() {
-    // By scripts/labeled.py; the sum with the cross-entropy agrees with the authors' code, see below.
+    // By scripts/labeled.py; the sum with the cross-entropy agrees with the authors' code, see
+    // below.
     for (soften, temperature, value, norm) in [
         (false, 20.0, 1.0844227, 0.27854513),
         (true, 2.0, 0.436882648, 0.0985191001),

@@ -1,4 +1,4 @@
-//! Contrastive representation distillation (CRD) with its memories, against RepDistiller.
+//! Contrastive representation distillation (CRD) with its memory banks, against RepDistiller.
 
 use crate::networks::Conv;
 use crate::recording::{Recording, device, integers};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Module, Debug)]
 struct Recorded {
     loss: ContrastiveLoss,
-    /// Places of the negatives in each step.
+    /// Rows of the negatives in the memory banks, in each step.
     #[module(skip)]
     places: Arc<Vec<Vec<Vec<usize>>>>,
 }

@@ -82,8 +82,8 @@ fn peers_that_take_turns_train_as_in_the_code_of_the_authors() {
     for step in 0..recording.steps() {
         let batch = recording.batch(step, &["data"]);
         let output = TrainStep::step(&model, batch);
-        // The shown terms are from before the first turn: those of the first peer have its values
-        // there.
+        // The metrics are from before the first update: the terms of the first peer have their
+        // values from then.
         let values = StepMetrics::read(&[output.item.metrics]).unwrap();
         let first = |name: &str| {
             name.starts_with("peer 1 cross-entropy") || name.starts_with("peer 1 divergence")

@@ -1,4 +1,4 @@
-//! FitNets: hints through a regressor that trains with the student, against RepDistiller.
+//! FitNets: hints through a regressor that is trained with the student, against RepDistiller.
 
 use crate::networks::Conv;
 use crate::recording::{Recording, device};

@@ -1,8 +1,8 @@
-//! Whole trainings, step by step, against recordings of public reference implementations: see
-//! `recordings/README.md`.
+//! Complete training runs, step by step, against recordings of public reference implementations:
+//! see `recordings/README.md`.
 //!
 //! The order of updates, constants, training and evaluation mode, schedules, averages, memories and
-//! the optimizer have to be the same. Losses without a training are tested elsewhere.
+//! the optimizer have to be the same. The other tests cover single losses.
 
 mod at_loop;
 mod byot_zhang;

@@ -1,4 +1,4 @@
-//! Loop of a training.
+//! Training loop of a replay.
 
 use crate::recording::{Recording, TOLERANCE};
 use burn::module::Module;
@@ -8,7 +8,7 @@ use burn_distill::core::{Batch, Input};
 use burn_distill::strategy::{DistillationOutput, Distiller, OptimizerConfig, StepMetrics};
 use std::ops::Range;
 
-/// State of a training after a recorded step.
+/// State of a training run after a recorded step.
 pub struct Snapshot<'a> {
     pub recording: &'a Recording,
     prefix: String,
@@ -24,7 +24,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// Instructions to repeat a recorded training.
+/// Instructions to repeat a recorded training run.
 pub struct Replay<'a> {
     pub recording: &'a Recording,
     pub optimizer: OptimizerConfig,
@@ -33,8 +33,8 @@ pub struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Repeats all steps, each with its batch. Compares the loss of each, and the state of the
-    /// training where it was recorded.
+    /// Repeats all steps, each with its batch. Compares the loss of each step, and the state of the
+    /// training run where it was recorded.
     pub fn run<I: Input, M: Distiller<I>>(
         &self,
         model: M,
@@ -55,7 +55,7 @@ impl Replay<'_> {
         self.run_steps(model, 0..self.recording.steps(), batch, prepare, check)
     }
 
-    /// Repeats these steps only, which begin with a new optimizer.
+    /// Repeats only these steps, which begin with a new optimizer.
     pub fn run_steps<I: Input, M: Distiller<I>>(
         &self,
         mut model: M,
