@@ -134,7 +134,7 @@ const CATALOG: &[ArchitectureEntry] = &[
     },
 ];
 
-/// Returns all networks that [`NetworkConfig::by_name`](crate::NetworkConfig::by_name) knows.
+/// Returns all networks that [`NetworkConfig::by_name`](crate::NetworkConfig::by_name) supports.
 pub fn catalog() -> &'static [ArchitectureEntry] {
     CATALOG
 }

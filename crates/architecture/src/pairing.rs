@@ -135,7 +135,7 @@ pub struct CkaPairing {
 }
 
 impl CkaPairing {
-    /// Compares all taps of student and teacher for the same batch and chooses a number of pairs.
+    /// Creates a number of pairs from all taps of student and teacher for the same batch.
     ///
     /// # Errors
     ///

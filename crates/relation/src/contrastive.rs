@@ -178,7 +178,7 @@ pub struct ContrastiveLoss {
     pub negatives: usize,
     /// Temperature that similarities are divided by.
     pub temperature: f64,
-    /// Share of an entry of the memory bank that is kept when its sample is seen again.
+    /// Share of an entry of the memory bank that is kept when its sample occurs again.
     pub momentum: f64,
     /// Definition of the positive of a sample.
     #[module(skip)]
@@ -492,7 +492,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "contrastive",
         abbreviation: "CRD",
-        about: "tells each sample apart from those of a memory bank",
+        about: "contrasts each sample with those of a memory bank",
         kind: "relation",
         aliases: &["crd"],
         reference: "Tian, Krishnan and Isola, Contrastive Representation Distillation, ICLR \

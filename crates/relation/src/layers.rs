@@ -2,7 +2,8 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, zero_padding};
 use burn_distill_core::{LossError, Tap, check_same};
 
-/// Asserts that there are at least two layers, with the same shapes but for the size of the maps.
+/// Asserts that there are at least two layers, with the same shapes except for the size of the
+/// maps.
 pub(crate) fn check_layers(student: &[Tensor<4>], teacher: &[Tensor<4>]) {
     assert!(
         student.len() >= 2,

@@ -153,7 +153,7 @@ mod tests {
     use burn::tensor::Device;
     use burn_distill_core::{Clock, Knowledge, Objective, Taps};
 
-    /// Knowledge of a detector with these boxes.
+    /// Returns the knowledge of a detector with these boxes.
     fn knowledge(boxes: Tensor<2>) -> Knowledge {
         let [proposals, _] = boxes.dims();
         Knowledge {

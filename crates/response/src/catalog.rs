@@ -27,7 +27,7 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
     ]
 }
 
-/// Returns the losses of this crate, for lists.
+/// Returns the catalog entries of the losses of this crate.
 pub fn catalog() -> &'static [CatalogEntry] {
     static CATALOG: LazyLock<Vec<CatalogEntry>> = LazyLock::new(|| {
         let losses = losses::<Tensor<2>>().into_iter();

@@ -158,9 +158,9 @@ impl<L: DistributionLoss> Chunked<L> {
     /// holds only the tensors of one chunk, `[chunk_rows, vocabulary]`, and one tensor of the shape
     /// of the weight.
     ///
-    /// Rows outside the mask may hold anything, for student and teacher. If no row counts, the loss
-    /// is zero, still connected to the autodiff graph. Half precision is widened to single, except
-    /// in the products with the heads.
+    /// Rows outside the mask may contain any values, for student and teacher. If no row counts, the
+    /// loss is zero, still connected to the autodiff graph. Half precision is widened to single,
+    /// except in the products with the heads.
     ///
     /// # Shapes
     ///
@@ -349,7 +349,7 @@ impl HiddenGradients {
         self.hidden.is_some() || self.weight.is_some() || self.bias.is_some()
     }
 
-    /// Adds the gradients of a chunk, from the gradient of its logits.
+    /// Adds the gradients of a chunk, computed from the gradient of its logits.
     fn with_chunk(self, chunk: Range<usize>, states: LazyLogits, gradient: Tensor<2>) -> Self {
         let LazyLogits { hidden, head } = states;
         let bias = self
@@ -503,7 +503,7 @@ mod tests {
         };
     }
 
-    /// Values between −2 and 2 without a visible pattern.
+    /// Returns values between −2 and 2 without a visible pattern.
     fn matrix(shape: [usize; 2], seed: u32, options: (&Device, DType)) -> Tensor<2> {
         let mut state = u64::from(seed) << 1 | 1;
         let values: Vec<f64> = (0..shape[0] * shape[1])
@@ -733,7 +733,7 @@ mod tests {
         }
     }
 
-    /// Seven rows in chunks of three.
+    /// Returns a loss in chunks of three rows, and seven rows of student and teacher.
     fn seven_rows(device: &Device) -> (Chunked<SoftTargetLoss>, LazyLogits, LazyLogits) {
         let options = (device, DType::F32);
         (
@@ -817,7 +817,8 @@ mod tests {
         }
     }
 
-    /// Seven rows of which the second and all of the second chunk are padding.
+    /// Returns the mask of seven rows and the indices of its padding: the second row and all rows
+    /// of the second chunk.
     fn padding(device: &Device) -> (Tensor<1, Bool>, Tensor<1, Int>) {
         let mask = [true, false, true, false, false, false, true];
         (

@@ -17,8 +17,8 @@ use burn_distill_core::{
 /// logit-distance: mean over samples and classes of (student − tap)²
 /// ```
 ///
-/// The first head learns from the labels and is not pulled to the teacher where the two disagree; a
-/// small weight of the distance ties the heads. The gradient of the distance flows to both heads.
+/// The first head is trained on the labels and is not drawn to the teacher where the two disagree;
+/// a small weight of the distance ties the heads. The gradient of the distance flows to both heads.
 /// The teacher is a constant, of which the first head is used.
 ///
 /// The authors of mean teacher give the distance a weight of 0.01.

@@ -128,7 +128,7 @@ impl HeatMapLoss {
                     .without_autodiff()
                     .cast(difference.dtype())
                     .reshape([batch_size, joints, 1, 1]);
-                // The map of a hidden joint may hold anything, and 0 · NaN is NaN.
+                // The map of a hidden joint may contain any values, and 0 · NaN is NaN.
                 let hidden: Tensor<4, Bool> = visibility.clone().equal_scalar(0.0);
                 // Not `expand`, which refuses a batch of no samples.
                 let hidden = hidden.repeat_dim(2, height).repeat_dim(3, width);
@@ -289,7 +289,7 @@ mod tests {
         HeatMapLossConfig::new().init()
     }
 
-    /// Maps of three joints of two samples.
+    /// Returns the maps of three joints of two samples.
     fn maps_of_zeros(device: &Device) -> Tensor<4> {
         Tensor::zeros([2, 3, 4, 4], device)
     }

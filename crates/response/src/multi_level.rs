@@ -618,7 +618,7 @@ mod tests {
             .init()
     }
 
-    /// Values between −1 and 1 without a visible pattern.
+    /// Returns values between −1 and 1 without a visible pattern.
     fn wave(shape: [usize; 2], phase: f64, device: &Device) -> Tensor<2> {
         let numbers = 0..(shape[0] * shape[1]) as i64;
         let numbers = Tensor::<1, Int>::arange(numbers, device).float();

@@ -57,7 +57,7 @@ impl Check for ProbabilityMatchingLossConfig {}
 ///
 /// A. Tarvainen and H. Valpola, [Mean teachers are better role
 /// models](https://arxiv.org/abs/1703.01780), NIPS 2017. Agrees with `softmax_mse_loss` of the
-/// authors' mean-teacher, divided by the number of samples, as there.
+/// authors' mean-teacher, divided by the number of samples, as in that code.
 #[doc(alias = "softmax-mse")]
 #[derive(Module, Debug)]
 #[module(custom_display)]

@@ -309,7 +309,7 @@ impl TeacherLogits {
     ///
     /// Ids of sparse logits whose log-probability is −∞ do not matter. An id that counts and is no
     /// class of the student panics on a CPU. On another device nothing is read back in a step:
-    /// there the loss of its row is NaN, and [`SparseLogits::check`] tells why.
+    /// there the loss of its row is NaN, and [`SparseLogits::check`] returns the reason.
     ///
     /// # Shapes
     ///

@@ -109,8 +109,8 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    /// Logits of three exits for four samples and two classes. The probabilities of the most
-    /// probable classes are 0.982, 0.731, 0.5 and 0.982, and so on.
+    /// Returns the logits of three exits for four samples and two classes. The probabilities of the
+    /// most probable classes are 0.982, 0.731, 0.5 and 0.982, and so on.
     fn exits() -> Vec<Tensor<2>> {
         let device = Device::default();
         let exit = |logits: [[f32; 2]; 4]| Tensor::from_data(logits, &device);

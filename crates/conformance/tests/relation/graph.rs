@@ -456,7 +456,7 @@ fn representation_graph_of_one_teacher() {
 #[test]
 fn a_student_with_the_distribution_of_the_pairs_has_no_loss() {
     let device = Device::default().autodiff();
-    // One sum: a pooled pair is the product of the two features, but for its sign.
+    // One sum: a pooled pair is the product of the two features, except for its sign.
     let config = RepresentationGraphLossConfig::new().with_pooled(1);
     let mut loss = initialize(config.init(1, &[1, 1], &device));
     let column = |values: [f32; 4]| Tensor::<1>::from_data(values, &device).unsqueeze_dim::<2>(1);

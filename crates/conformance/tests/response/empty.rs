@@ -122,7 +122,7 @@ fn assert_nothing<const D: usize>(
     let grads = total.clone().backward();
     assert_eq!(total.into_scalar::<f32>(), 0.0, "{objective} of {shape:?}");
     let gradient = values.grad(&grads);
-    let gradient = gradient.unwrap_or_else(|| panic!("{objective} of {shape:?} is adrift"));
+    let gradient = gradient.unwrap_or_else(|| panic!("{objective} of {shape:?} has no gradient"));
     let zeros = vec![0.0_f32; shape.iter().product()];
     let zeros = TensorData::new(zeros, shape);
     assert_eq!(gradient.into_data(), zeros, "{objective} of {shape:?}");

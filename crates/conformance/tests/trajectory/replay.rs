@@ -112,7 +112,7 @@ impl Replay<'_> {
                 continue; // The reference has no such variable yet.
             }
             let what = format!("{term} of step {step}");
-            // Shown values are in single precision.
+            // Metrics are in single precision.
             recording.assert_values(&[*value], &[*expected], &what, 1e-5);
         }
     }

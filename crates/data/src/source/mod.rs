@@ -337,7 +337,7 @@ pub(crate) mod tests {
         assert_eq!(published.train.num_classes(), 100);
     }
 
-    /// Run this test by hand where the published files are.
+    /// Runs only by hand, on a machine with the published files.
     #[test]
     #[ignore = "needs the published files of MNIST in the folder BURN_DISTILL_MNIST"]
     fn mnist_as_published_is_read() {
@@ -352,7 +352,7 @@ pub(crate) mod tests {
         assert_normalization_is_measured(&published.train, 255.0);
     }
 
-    /// Run this test by hand where such files are.
+    /// Runs only by hand, on a machine with such files.
     #[test]
     #[ignore = "needs files in the layout of CIFAR-10 in the folder BURN_DISTILL_CIFAR10"]
     fn cifar10_is_read() {

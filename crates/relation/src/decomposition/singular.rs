@@ -20,7 +20,8 @@ pub(super) struct Singular {
 }
 
 impl Singular {
-    /// Decomposes maps, whose scale does not matter: they are divided by their norm first.
+    /// Creates the decomposition of maps, whose scale does not matter: they are divided by their
+    /// norm first.
     ///
     /// # Shapes
     ///
@@ -77,7 +78,7 @@ impl Singular {
     ///
     /// # Shapes
     ///
-    /// - selection: `[batch_size, count, selected]`, each column zero but for the sign at one
+    /// - selection: `[batch_size, count, selected]`, each column zero except for the sign at one
     ///   vector
     /// - output: `[batch_size, channels, selected]`
     pub fn select(self, selection: Tensor<3>, series: usize) -> Tensor<3> {

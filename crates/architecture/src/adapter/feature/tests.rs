@@ -52,7 +52,7 @@ fn refused(kind: AdapterKind, student: &Tap, teacher: &Tap) -> String {
     error(FeatureAdapterConfig::new(kind), student, teacher)
 }
 
-/// The shapes of the maps of every network of RepDistiller in the test data, by stage.
+/// Returns the shapes of the maps of every network of RepDistiller in the test data, by stage.
 fn stages_of_the_zoo() -> Vec<BTreeSet<[usize; 3]>> {
     #[derive(serde::Deserialize)]
     struct Network {
