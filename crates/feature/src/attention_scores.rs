@@ -113,7 +113,7 @@ impl AttentionScoresLoss {
             assert_shape!(mask, [batch_size, keys]);
             assert_eq!(
                 queries, keys,
-                "A mask is for self-attention: expected the same number of queries and keys."
+                "A mask needs self-attention, with the same number of queries and keys."
             );
         }
         if student.shape().num_elements() == 0 {

@@ -72,7 +72,7 @@ impl ContrastiveLossConfig {
         self.assert_valid();
         assert!(
             !sample_index.is_empty(),
-            "A contrastive loss needs the samples of the training set."
+            "A contrastive loss needs at least one sample of the training set, found none."
         );
         // The authors draw rows of about unit length, too.
         let bound = (3.0 / self.embedding as f64).sqrt();
@@ -514,7 +514,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         context.fits("negatives", config.negatives, compared)?;
         if sample_index.is_empty() {
             return Err(LossError::new(
-                "A contrastive loss needs the samples of the training set.",
+                "A contrastive loss needs at least one sample of the training set, found none.",
             ));
         }
         let loss = config.init(features, sample_index, &context.device);

@@ -139,7 +139,7 @@ impl RepresentationGraphLoss {
             .into_iter()
             .map(|pair| squared_discrepancy(student.clone(), pair.without_autodiff()))
             .reduce(Tensor::add)
-            .expect("There are two teachers, or one twice.")
+            .expect("There is at least one pair of teachers.")
     }
 }
 
