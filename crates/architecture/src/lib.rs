@@ -6,6 +6,7 @@ mod branched;
 mod catalog;
 mod class_maps;
 mod config;
+mod conv_shape;
 mod convnet;
 mod error;
 mod exits;

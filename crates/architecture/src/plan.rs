@@ -1,4 +1,4 @@
-use crate::published::ConvShape;
+use crate::conv_shape::ConvShape;
 
 /// List of the layers of a network, computed without creating the network.
 ///

@@ -67,6 +67,12 @@ pub(crate) fn stages([stem, widths @ ..]: [usize; 4], blocks: usize) -> [Vec<Blo
     })
 }
 
+/// Returns the number of the stage of a tap such as `layer2.pre`.
+pub(crate) fn stage_before_activation(tap: &str) -> Option<usize> {
+    let number = tap.strip_prefix("layer")?.strip_suffix(".pre")?;
+    number.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

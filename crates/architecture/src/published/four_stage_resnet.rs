@@ -1,6 +1,7 @@
-use super::conv::{ConvShape, ConvWeights};
 use crate::branched::Branching;
+use crate::conv_shape::{ConvShape, ConvWeights};
 use crate::layers::{global_average, norm};
+use crate::stages::stage_before_activation;
 use crate::stages::{Block, Staged};
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
@@ -277,7 +278,7 @@ impl Network for FourStageResNet {
     }
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        let number = super::stage_before_activation(tap)?;
+        let number = stage_before_activation(tap)?;
         let stage = self.stages().into_iter().nth(number.checked_sub(1)?)?;
         let last = stage.last()?;
         Some(last.bn3.as_ref().unwrap_or(&last.bn2).clone())

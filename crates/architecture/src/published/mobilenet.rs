@@ -1,6 +1,8 @@
-use super::conv::{ConvNorm, ConvShape, ConvWeights, small_linear};
+use super::conv::{ConvNorm, small_linear};
+use crate::conv_shape::{ConvShape, ConvWeights};
 use crate::layers::global_average;
 use crate::stages::Staged;
+use crate::stages::stage_before_activation;
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
@@ -286,7 +288,7 @@ impl Network for MobileNetV2 {
     }
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        let number = super::stage_before_activation(tap)?;
+        let number = stage_before_activation(tap)?;
         let end = STAGES.get(number.checked_sub(1)?)?;
         Some(self.blocks[end - 1].project.norm.clone())
     }

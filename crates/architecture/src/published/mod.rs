@@ -12,7 +12,6 @@ mod vgg;
 
 pub use checkpoint::*;
 pub use conv::ConvNorm;
-pub(crate) use conv::ConvShape;
 pub use four_stage_resnet::*;
 pub use mobilenet::*;
 pub use shuffle_v1::*;
@@ -245,10 +244,4 @@ enum Family {
     ShuffleNetV1(ShuffleNetV1Config),
     ShuffleNetV2(ShuffleNetV2Config),
     FourStageResNet(FourStageResNetConfig),
-}
-
-/// Returns the number of the stage of a tap such as `layer2.pre`.
-fn stage_before_activation(tap: &str) -> Option<usize> {
-    let number = tap.strip_prefix("layer")?.strip_suffix(".pre")?;
-    number.parse().ok()
 }

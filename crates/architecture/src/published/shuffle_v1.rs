@@ -1,6 +1,8 @@
-use super::conv::{ConvShape, ConvWeights, shuffle_channels};
+use super::conv::shuffle_channels;
+use crate::conv_shape::{ConvShape, ConvWeights};
 use crate::layers::{global_average, norm};
 use crate::stages::Staged;
+use crate::stages::stage_before_activation;
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
@@ -223,7 +225,7 @@ impl Network for ShuffleNetV1 {
     }
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        let number = super::stage_before_activation(tap)?;
+        let number = stage_before_activation(tap)?;
         let stage = self.stages().into_iter().nth(number.checked_sub(1)?)?;
         stage.last().map(|unit| unit.bn3.clone())
     }

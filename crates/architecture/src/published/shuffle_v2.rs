@@ -1,4 +1,5 @@
-use super::conv::{ConvShape, ConvWeights, shuffle_channels};
+use super::conv::shuffle_channels;
+use crate::conv_shape::{ConvShape, ConvWeights};
 use crate::layers::{global_average, norm};
 use crate::stages::Staged;
 use crate::{NetworkError, Plan, class_maps, error};

@@ -1,6 +1,8 @@
-use super::conv::{ConvNorm, ConvShape, ConvWeights, small_linear};
+use super::conv::{ConvNorm, small_linear};
+use crate::conv_shape::{ConvShape, ConvWeights};
 use crate::layers::global_average;
 use crate::stages::Staged;
+use crate::stages::stage_before_activation;
 use crate::{NetworkError, Plan, class_maps, error};
 use burn::config::Config;
 use burn::module::Module;
@@ -290,7 +292,7 @@ impl Network for Vgg {
     }
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        let number = super::stage_before_activation(tap)?;
+        let number = stage_before_activation(tap)?;
         let [_, stages @ ..] = self.blocks();
         let block = stages.into_iter().nth(number.checked_sub(1)?)?;
         block.last().map(|layer| layer.norm.clone())

@@ -156,7 +156,7 @@ fn missing_files_of_a_training_are_named_once_with_a_remedy() {
     }
     let error = refused(&arguments);
     assert_eq!(error.matches("model-3.bpk").count(), 1, "{error}");
-    assert_eq!(error.matches("not there").count(), 1, "{error}");
+    assert_eq!(error.matches("is missing").count(), 1, "{error}");
     assert!(!error.contains("os error"), "{error}");
     let remedy = format!("remove the folder {}", folder.display());
     assert!(error.contains(&remedy), "{error}");
