@@ -204,7 +204,8 @@ impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
 }
 
 impl<L: TapLoss, A> TapPair<L, A> {
-    /// Panics if the loss cannot compare the two taps, of which the student's is adapted.
+    /// Panics if the loss cannot compare the student's tap, after its adapter, with the teacher's
+    /// tap.
     fn check(&self, student: &Tap, teacher: &Tap) {
         if let Err(error) = self.loss.check_taps(student, teacher) {
             panic!(
