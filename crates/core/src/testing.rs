@@ -11,8 +11,8 @@
 //! | extreme inputs | value and gradient are finite |
 //! | impossible classes | value and gradient are finite for logits of −∞ |
 //! | invariances | changes that should not matter do not change the value |
-//! | reductions | for a loss of rows, `Sum` is the mean times the number of rows, all others are the mean |
-//! | mismatches | another batch size of the teacher is refused with a message that names the teacher |
+//! | reductions | `Sum` is the mean times the number of rows, all others are the mean |
+//! | mismatches | another batch size of the teacher is refused, and the message names the teacher |
 //! | half precision | the value agrees with that in single precision, if the device supports it |
 //!
 //! A check that cannot hold for a loss is [skipped](Trial::skip) with a reason, which is printed.

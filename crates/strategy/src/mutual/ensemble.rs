@@ -101,7 +101,7 @@ pub struct EnsembleObjective<O> {
     /// Kind of target.
     #[module(skip)]
     pub target: EnsembleTarget,
-    /// Training objective of the student with that target.
+    /// Training objective of the student with that target as the output of its teacher.
     pub objective: O,
     /// Errors of the students, for [`EnsembleTarget::General`].
     pub errors: Option<PeerErrors>,

@@ -5,8 +5,8 @@ use burn_distill_core::{
     WeightSchedule, check,
 };
 
-/// Mean teacher (MT): the teacher is a moving average of the weights of the network, as in other
-/// methods that learn from views of unlabeled samples.
+/// Mean teacher (MT): the teacher is a moving average of the weights of the network. Other methods
+/// that learn from views of unlabeled samples use this teacher too.
 ///
 /// ```text
 /// average ← a · average + (1 − a) · network,    a = min(1 − 1 / (n + 1), decay)     after step n

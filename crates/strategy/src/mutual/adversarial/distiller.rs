@@ -126,20 +126,20 @@ fn previous(index: usize, peers: usize) -> usize {
 }
 
 /// Online adversarial feature distillation (AFD): several networks train at the same time, and each
-/// learns from the responses of the others and, in a ring, from the distribution of another one's
-/// feature maps.
+/// learns from the responses of the others and, in a ring, from the distribution of another
+/// network's feature maps.
 ///
 /// Of `K` peers, peer `k` is trained on
 ///
 /// ```text
-/// Lₖ         = objectiveₖ(peerₖ, [the other peers as constants], targets)        by the optimizer
-/// generatorₖ = mean (1 − Dₖ(mapₖ))²                                                   by the Adam
+/// Lₖ         = objectiveₖ(peerₖ, [the other peers as constants], targets)   step: optimizer
+/// generatorₖ = mean (1 − Dₖ(mapₖ))²                                         step: Adam
 /// ```
 ///
 /// and its discriminator, [critic](FeatureCritic) `k`, on
 ///
 /// ```text
-/// discriminatorₖ = mean (1 − Dₖ(mapₖ₋₁))² + mean Dₖ(mapₖ)²                           by the Adam
+/// discriminatorₖ = mean (1 − Dₖ(mapₖ₋₁))² + mean Dₖ(mapₖ)²                   step: Adam
 /// ```
 ///
 /// where peer 0 is peer `K`: two peers learn from each other, more than two in a ring. Maps are not
