@@ -370,7 +370,7 @@ fn unknown_terms_are_refused() {
 }
 
 #[test]
-#[should_panic(expected = "A loss needs a term that is not clipped.")]
+#[should_panic(expected = "A loss needs at least one term that is not clipped")]
 fn clipping_all_terms_is_refused() {
     let device = Device::default().autodiff();
     let model =
