@@ -74,7 +74,7 @@ struct StageRunner<'a> {
     experiment: &'a Experiment<'a>,
     seed: u64,
     curriculum: Curriculum,
-    /// Student with another network around it, if a loss of a stage has changed it.
+    /// Wrapped student, if a loss of a stage needs one.
     changed: Option<AnyNetwork>,
     /// Duration of the preparations of losses in seconds, over all runs.
     prepared: f64,

@@ -113,7 +113,10 @@ fn sizes_that_do_not_fit_are_refused() {
         let made = ArrayDataset::tokens("x", 5, sequences, vec![0], ["a"]);
         made.unwrap_err().to_string()
     };
-    assert_eq!(tokens(&[vec![5]]), "x: token 5, but the vocabulary has 5");
+    assert_eq!(
+        tokens(&[vec![5]]),
+        "x: token 5 is not below the size of the vocabulary, 5"
+    );
     assert!(tokens(&[vec![]]).contains("do not make sequences of 0 tokens"));
 }
 

@@ -2,7 +2,7 @@ use super::Loss;
 use crate::input::AnyNetwork;
 use anyhow::{Result, bail};
 
-/// Returns the student with another network around it, if one of the losses needs one.
+/// Returns the wrapped student, if one of the losses needs one.
 pub fn student_of(losses: &[Loss]) -> Result<Option<AnyNetwork>> {
     let mut changing = losses.iter().filter(|loss| loss.student.is_some());
     let first = changing.next();

@@ -72,7 +72,8 @@ impl DatasetSource for DatasetName {
     }
 }
 
-/// Checks that a data set has at least two classes, and that its test set is like its training set.
+/// Checks that a data set has at least two classes, and that its test set has the classes and the
+/// shape of its training set.
 fn check_published(published: &TrainTestData<AnyDataset>) -> Result<()> {
     let train = &published.train;
     let classes = train.num_classes();

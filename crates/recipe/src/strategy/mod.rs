@@ -226,7 +226,7 @@ pub mod tests {
     }
 
     #[test]
-    fn critics_judge_the_map_of_the_last_stage() {
+    fn critics_compare_the_map_of_the_last_stage() {
         for (model, expected) in [
             ("convnet-4-8", "layer2"),
             ("convnet-4-4-8", "layer3"),
@@ -413,7 +413,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=codistillation", "loss=[{ kind = 'kd' }]"],
-                "one loss of the kind `cross-entropy`, since each peer is trained on the labels alone at first",
+                "one loss of the kind `cross-entropy`, since each peer is at first trained only on the labels",
             ),
             (
                 vec![
@@ -434,14 +434,14 @@ pub mod tests {
                     "strategy={ kind = 'mutual', weight = 2 }",
                     "loss=[{ kind = 'kd' }]",
                 ],
-                "`strategy.weight` is of the terms that there are without [[loss]]",
+                "`strategy.weight` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec![
                     "strategy={ kind = 'tf-kd', multiplier = 50 }",
                     "loss=[{ kind = 'kd' }]",
                 ],
-                "`strategy.multiplier` is of the terms that there are without [[loss]]",
+                "`strategy.multiplier` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec!["strategy={ kind = 'tf-kd', variant = 'vitual' }"],
@@ -459,7 +459,7 @@ pub mod tests {
                     "strategy={ kind = 'tf-kd', variant = 'virtual', weight = 0.5 }",
                     "loss=[{ kind = 'hard' }]",
                 ],
-                "`strategy.weight` is of the terms that there are without [[loss]]",
+                "`strategy.weight` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec![
@@ -495,7 +495,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', taps = ['layer1'] }"],
-                "one of each of 2 networks, the student's first, but there are 1",
+                "one tap for each of 2 networks, the student's first, but there are 1",
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', taps = ['layer1', 'layr1'] }"],
@@ -507,11 +507,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=afd-chung", "student.model=mlp-8"],
-                "student.model: `mlp-8` has no feature maps, which the critics judge",
+                "student.model: `mlp-8` has no feature maps, which the critics compare",
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', peers = ['vit-16-1-2'] }"],
-                "strategy.peers.0: `vit-16-1-2` has no feature maps, which the critics judge",
+                "strategy.peers.0: `vit-16-1-2` has no feature maps, which the critics compare",
             ),
             (
                 vec!["strategy.kind=mutual", "loss=[{ kind = 'sim-kd' }]"],
@@ -526,7 +526,7 @@ pub mod tests {
                     "strategy.kind=kdcl",
                     "loss=[{ kind = 'attention-transfer' }]",
                 ],
-                "compares features, and an ensemble has none",
+                "compares features, but an ensemble has only predictions",
             ),
             (
                 vec!["strategy.kind=kdcl", "loss=[{ kind = 'kd', views = 2 }]"],
@@ -551,7 +551,7 @@ pub mod tests {
                     "strategy={ kind = 'born-again', variant = 'dkpp' }",
                     "loss=[{ kind = 'kd' }]",
                 ],
-                "`strategy.variant` is of the terms that there are without [[loss]]",
+                "`strategy.variant` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec!["strategy={ kind = 'born-again', variant = 'dkp' }"],
@@ -577,14 +577,14 @@ pub mod tests {
                     "strategy={ kind = 'ema', ramp_epochs = 2 }",
                     "loss=[{ kind = 'hard' }]",
                 ],
-                "`strategy.ramp_epochs` is of the terms",
+                "`strategy.ramp_epochs` is an option of the default terms",
             ),
             (
                 vec![
                     "strategy={ kind = 'ema', ramp_interval = 'step' }",
                     "loss=[{ kind = 'hard' }]",
                 ],
-                "`strategy.ramp_interval` is of the terms",
+                "`strategy.ramp_interval` is an option of the default terms",
             ),
             (
                 vec!["strategy={ kind = 'one', ramp_interval = 'batch' }"],
@@ -603,7 +603,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=ps-kd", "loss=[{ kind = 'hint' }]"],
-                "compares features, and the last epoch has none but its predictions",
+                "compares features, but the last epoch has only predictions",
             ),
             (
                 vec!["strategy={ kind = 'sd-dropout', probability = 1 }"],

@@ -29,7 +29,7 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<TfKdRecipe>(CatalogEntry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TfKdRecipe {
-    /// Substitute of a teacher.
+    /// Substitute for a teacher.
     pub variant: TfKdVariant,
     /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,12 +37,13 @@ pub struct TfKdRecipe {
     /// Weight of the soft targets, if there is no `[[loss]]`; the labels have the rest of 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// Factor of that weight, but not of that of the labels, if there is no `[[loss]]`.
+    /// Additional factor of the weight of the soft targets, which does not change the weight of the
+    /// labels, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiplier: Option<f64>,
 }
 
-/// Substitute of a teacher.
+/// Substitute for a teacher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TfKdVariant {
