@@ -9,8 +9,8 @@ thread_local! {
 
 /// Calls a function of burn, and returns a panic as an error with its message.
 ///
-/// Burn 0.22.1 panics if there is no device of a kind. No other panic is caught: values of recipes
-/// are checked.
+/// Burn 0.22.1 panics if there is no device of a kind. This is the only panic to expect, since the
+/// values of recipes are checked.
 pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {

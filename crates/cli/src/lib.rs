@@ -97,7 +97,7 @@ fn explain(message: &clap::Error) -> ExitCode {
 }
 
 /// Returns whether a word is too long to be repeated, or has control characters that a terminal
-/// would obey.
+/// would interpret.
 fn is_untidy(word: &OsStr) -> bool {
     let word = word.to_string_lossy();
     tidy(&word) != word

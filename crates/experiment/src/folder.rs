@@ -15,7 +15,7 @@ const RECIPE: &str = "recipe.toml";
 /// File of the lock, which the process that works in the folder of a run holds.
 const LOCK: &str = "lock";
 
-/// Folder of one run, with all its files. No other process works in it.
+/// Folder of one run, with all its files. It is locked against other processes.
 pub struct RunFolder {
     path: PathBuf,
     /// Folders that were created for it, the outermost first.

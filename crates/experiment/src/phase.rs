@@ -197,8 +197,8 @@ impl Record {
                 && *expected != found
             {
                 bail!(
-                    "{}: not the weights that this finished training left: the file is damaged or \
-                     belongs to another training, as its SHA-256 is {found}, but {expected} was \
+                    "{}: these are not the weights of this finished training: the file is damaged or \
+                     belongs to another training, since its SHA-256 is {found}, but {expected} was \
                      expected; restore it, or remove the folder {} and continue with --resume to train \
                      anew",
                     folder.join(file).display(),
@@ -249,8 +249,7 @@ fn checksum(folder: &Path, file: &str) -> Result<String> {
                 ),
             };
             bail!(
-                "{}: the weights that this finished training left are not there; restore them, or \
-                 {remedy}",
+                "{}: the weights of this finished training are missing; restore them, or {remedy}",
                 path.display()
             )
         }

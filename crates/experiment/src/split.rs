@@ -41,7 +41,7 @@ impl Split {
     ///
     /// # Errors
     ///
-    /// Returns an error if there are fewer samples than are to be held out or trained on.
+    /// Returns an error if there are fewer samples than the recipe holds out or trains on.
     pub fn apply(&self, published: &TrainTestData<AnyDataset>) -> Result<Parts> {
         let seed = self.split_seed;
         let (rest, test) = match &published.test {

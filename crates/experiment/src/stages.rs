@@ -296,7 +296,7 @@ impl<'a> Anchors<'a> {
     }
 }
 
-/// Distiller whose losses save their parameters by their names instead of their places.
+/// Distiller whose losses save their parameters under their names instead of their positions.
 #[derive(Module, Debug)]
 struct NamedDistiller {
     distiller: OfflineDistiller<AnyNetwork, Frozen<AnyNetwork>, Vec<DynObjective>>,

@@ -1,4 +1,4 @@
-//! Distil a network of your own, with a data set of your own that has few labels.
+//! Distill a custom network on a custom data set with few labels.
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::{nn::*, optim::AdamWConfig, prelude::*, tensor::activation::relu};
 use burn_distill::{data::digits, prelude::*};

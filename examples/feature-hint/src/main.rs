@@ -1,4 +1,4 @@
-//! Distil features: a hint (FitNets) between a layer of the student and a layer of its teacher.
+//! Distill features: a hint (FitNets) between a layer of the student and a layer of its teacher.
 use burn::nn::{Linear, LinearConfig};
 use burn::{optim::AdamConfig, prelude::*, tensor::activation::relu};
 use burn_distill::{data::digits, prelude::*};

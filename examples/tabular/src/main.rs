@@ -1,4 +1,4 @@
-//! Distil a network for tables with 64 columns of numbers, with an objective of your own.
+//! Distill a network for tables with 64 columns of numbers, with a custom objective.
 
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::nn::{Linear, LinearConfig};
@@ -40,7 +40,7 @@ impl Network for Net {
     }
 }
 
-/// An objective of your own: the logits of student and teacher should have the same direction.
+/// A custom objective: the logits of student and teacher should have the same direction.
 #[derive(Module, Debug)]
 struct Direction {
     weight: f64,
