@@ -97,7 +97,7 @@ impl<M: Module> Module for Frozen<M> {
     }
 }
 
-/// A student that is not trained, for instance while an adapter beside it is.
+/// A student that is not trained, for instance while only its adapter is trained.
 impl<N: Network> Network for Frozen<N> {
     type Input = N::Input;
 

@@ -159,7 +159,7 @@ impl Experiment<'_> {
 }
 
 impl Record {
-    /// Reads the record in a file; without a file, returns that of a training that was not begun.
+    /// Reads the record in a file; without a file, returns that of a training that was not started.
     pub fn read(path: &Path) -> Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).map_err(|_| damaged(path)),
@@ -200,7 +200,7 @@ impl Record {
                     "{}: these are not the weights of this finished training: the file is damaged or \
                      belongs to another training, since its SHA-256 is {found}, but {expected} was \
                      expected; restore it, or remove the folder {} and continue with --resume to train \
-                     anew",
+                     again",
                     folder.join(file).display(),
                     folder.display()
                 );
@@ -244,7 +244,7 @@ fn checksum(folder: &Path, file: &str) -> Result<String> {
                     folder.join(RECORD).display()
                 ),
                 _ => format!(
-                    "remove the folder {} and continue with --resume to train anew",
+                    "remove the folder {} and continue with --resume to train again",
                     folder.display()
                 ),
             };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Split of a data set, by the keys of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
-    /// Fraction held out for testing, of data that has no published test set.
+    /// Fraction held out for testing, if the data has no published test set.
     pub test: f64,
     /// Fraction of the rest held out for validation.
     pub validation: f64,

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct DataRecipe {
     /// Name of the data set.
     pub name: String,
-    /// Fraction held out for testing, of data that has no published test set.
+    /// Fraction held out for testing, if the data has no published test set.
     #[serde(default = "test")]
     pub test: f64,
     /// Fraction of the rest held out for validation.

@@ -369,11 +369,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'mutual', peers = 0 }"],
-                "`strategy.peers` should be from 1 to 64 networks beside the student, but is 0",
+                "`strategy.peers` should be from 1 to 64 networks besides the student, but is 0",
             ),
             (
                 vec!["strategy={ kind = 'okddip', peers = ['mlp-8'] }"],
-                "`strategy.peers` should be from 2 to 64 networks beside the student, but is 1",
+                "`strategy.peers` should be from 2 to 64 networks besides the student, but is 1",
             ),
             (
                 vec!["strategy={ kind = 'mutual', peers = ['resnt20'] }"],

@@ -62,7 +62,7 @@ impl Peers {
         let count = self.count();
         ensure!(
             count >= least && count <= MOST_VIEWS,
-            "`strategy.peers` should be from {least} to {MOST_VIEWS} networks beside the student, but \
+            "`strategy.peers` should be from {least} to {MOST_VIEWS} networks besides the student, but \
              is {count}"
         );
         Ok(())

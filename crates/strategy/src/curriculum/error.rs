@@ -58,7 +58,7 @@ pub enum CurriculumError {
     },
     /// The journal has another stage at this position.
     #[error(
-        "{}: stage number {number} was begun as {expected}, but is now {found}: a stage cannot be \
+        "{}: stage number {number} was started as {expected}, but is now {found}: a stage cannot be \
          renamed, moved or changed in length; start again in another folder",
         path.display()
     )]

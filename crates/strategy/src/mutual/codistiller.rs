@@ -65,12 +65,12 @@ pub struct Codistiller<N, A, O> {
     /// Clock of the last batch, for the step of the optimizer.
     #[module(skip)]
     clock: LastClock,
-    /// Taps that are selected of each peer and its copy.
+    /// Selected taps of each peer and its copy.
     #[module(skip)]
     requirements: Resolved<Vec<PeerTaps>>,
 }
 
-/// The taps that are selected of one peer and its copy.
+/// The selected taps of one peer and its copy.
 #[derive(Clone, Debug)]
 struct PeerTaps {
     /// Taps of the peer before step `burn_in`.

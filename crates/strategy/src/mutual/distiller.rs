@@ -59,12 +59,12 @@ pub struct MutualDistiller<N: Network, O> {
     /// peer and the optimizer, in sequential order.
     #[module(skip)]
     waiting: Arc<Mutex<Option<Waiting<N::Input>>>>,
-    /// Taps that are selected of each peer.
+    /// Selected taps of each peer.
     #[module(skip)]
     selection: Resolved<Vec<PeerTaps>>,
 }
 
-/// The taps that are selected of one peer.
+/// The selected taps of one peer.
 #[derive(Clone, Debug)]
 pub(super) struct PeerTaps {
     /// Taps that the objectives of the other peers require.

@@ -191,7 +191,7 @@ pub struct GroupLeaderDistiller<N, O> {
     pub tap: String,
     /// Whether gradients flow into the targets.
     pub reference_gradients: bool,
-    /// Taps that are selected of each peer, and of the leader.
+    /// Selected taps of each peer and of the leader.
     #[module(skip)]
     selection: Resolved<(Vec<TapSelection>, TapSelection)>,
 }

@@ -182,7 +182,7 @@ impl<M: LearnerModel> Training<M> {
         self
     }
 
-    /// Adds a metric of burn for training and validation, beside the [metrics of the
+    /// Adds a metric of burn for training and validation, in addition to the [metrics of the
     /// distillation](Self::with_metrics).
     pub fn with_burn_metric<Me>(mut self, metric: Me) -> Self
     where

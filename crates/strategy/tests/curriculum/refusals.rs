@@ -24,7 +24,7 @@ fn another_order_or_name_is_refused() {
     let mut renamed = quiet(folder.path());
     let renamed = error(renamed.run(stage("at", 1), model(), loaders()));
     assert!(
-        renamed.contains("stage number 1 was begun as `hints` of 1 epochs, but is now `at`"),
+        renamed.contains("stage number 1 was started as `hints` of 1 epochs, but is now `at`"),
         "{renamed}"
     );
 

@@ -29,7 +29,7 @@ pub struct AdversarialDistillerConfig {
 }
 
 impl AdversarialDistillerConfig {
-    /// Creates a distiller from networks, the objective of each beside the game, and the tap of
+    /// Creates a distiller from networks, the objective of each besides the game, and the tap of
     /// each whose map is compared. The weights of the critics are initialized immediately, on the
     /// device of the first network.
     ///
@@ -202,7 +202,7 @@ fn previous(index: usize, peers: usize) -> usize {
 #[doc(alias = "AFD")]
 #[derive(Module, Debug)]
 pub struct AdversarialDistiller<N: Network, O> {
-    /// Peers, and their objectives beside the game.
+    /// Peers, and their objectives besides the game.
     pub mutual: MutualDistiller<N, O>,
     /// Critic of each peer.
     pub critics: Vec<FeatureCritic>,
@@ -211,12 +211,12 @@ pub struct AdversarialDistiller<N: Network, O> {
     /// Gradients of the game, between the backward passes and the optimizer.
     #[module(skip)]
     game: Arc<Mutex<Option<GradientsParams>>>,
-    /// Taps that are selected of each peer.
+    /// Selected taps of each peer.
     #[module(skip)]
     requirements: Resolved<Vec<PeerTaps>>,
 }
 
-/// The taps that are selected of one peer.
+/// The selected taps of one peer.
 #[derive(Clone, Debug)]
 struct PeerTaps {
     /// Tap whose map is compared.
