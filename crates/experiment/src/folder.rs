@@ -355,7 +355,7 @@ mod tests {
         folder.discard_if_unused();
         assert_eq!(count(root.path()), 0);
 
-        // What was there before stays.
+        // Files that existed before stay.
         fs::create_dir(root.path().join("mine")).unwrap();
         let out = root.path().join("mine/new");
         open(&recipe("a"), &out, false).unwrap().discard_if_unused();

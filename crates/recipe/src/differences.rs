@@ -3,8 +3,8 @@ use toml::{Table, Value};
 /// Longer values are shortened.
 const LONGEST: usize = 80;
 
-/// Returns a line for each value in which the text of a recipe differs from the one that its run
-/// was started with, with the keys of the value.
+/// Returns a line with the key for each value in which a recipe differs from the recipe with which
+/// its run was started.
 pub fn differences(begun: &str, now: &str) -> String {
     let tables = begun.parse::<Table>().ok().zip(now.parse::<Table>().ok());
     let Some((begun, now)) = tables else {

@@ -92,7 +92,7 @@ fn the_checksum_is_that_of_the_contents() {
 
     assert_eq!(checksum(tokens()), checksum(tokens()));
     assert_ne!(checksum(tokens()), checksum(masked.unwrap()));
-    // That of images is what it was before there were others.
+    // The shape of images is the same as before other inputs were supported.
     let digits = DatasetName::Digits.load(&DataSource::default()).unwrap();
     let plain = digits.checksum();
     assert_eq!(any_published(digits).checksum(), plain);
