@@ -87,7 +87,7 @@ fn explain(message: &clap::Error) -> ExitCode {
             output::note(tidy(message.render().to_string().trim_end()));
             Ok(())
         }
-        // The message has its stream, and knows whether that shows colors.
+        // clap prints the message to its stream, with colors if the stream shows them.
         false => output::written(|_| message.print()),
     };
     match printed {

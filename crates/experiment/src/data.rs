@@ -248,8 +248,8 @@ impl Data {
         Ok(self.labeled(&self.seen(), seed)?.len())
     }
 
-    /// Returns the ids of the training samples of the distilled student, with the classes that it
-    /// knows.
+    /// Returns the ids of the training samples of the distilled student, each with its class if it
+    /// is labeled.
     pub fn known_classes(&self, seed: u64) -> Result<Vec<(usize, Option<usize>)>> {
         let seen = self.seen();
         let labeled: HashSet<_> = self.labeled(&seen, seed)?.ids().iter().copied().collect();
@@ -289,7 +289,7 @@ impl Data {
         }
     }
 
-    /// Returns those of the samples whose labels the student knows.
+    /// Returns the samples that are labeled for the student.
     fn labeled(&self, seen: &AnyDataset, seed: u64) -> Result<AnyDataset> {
         Ok(match self.recipe.labels_per_class {
             Some(count) => seen

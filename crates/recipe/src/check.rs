@@ -15,7 +15,7 @@ use burn_distill::core::check;
 use burn_distill::data::{Augmentation, DataError};
 use std::collections::HashSet;
 
-/// Checks a recipe, whose types and numbers are right, without building its losses.
+/// Checks a recipe whose types and numbers are valid, without building its losses.
 ///
 /// # Errors
 ///
@@ -163,7 +163,7 @@ fn with_key(error: DataError) -> anyhow::Error {
 /// Largest number of threads that prepare batches.
 const MOST_WORKERS: usize = 1024;
 
-/// Checks that losses can be those of every anchor of a route.
+/// Checks that the losses can be used with every anchor of a route.
 fn check_anchors(losses: &[Loss]) -> Result<()> {
     for loss in losses {
         ensure!(

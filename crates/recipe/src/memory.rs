@@ -9,7 +9,7 @@ pub const NUMBER: f64 = 4.0;
 /// Numbers per parameter in a training: its value, its gradient and two of the optimizer.
 const PER_PARAMETER: f64 = 4.0;
 
-/// Returns the bytes that parameters take while they are trained.
+/// Returns the number of bytes that parameters need while they are trained.
 pub fn trained(parameters: f64) -> f64 {
     PER_PARAMETER * NUMBER * parameters
 }

@@ -139,7 +139,7 @@ fn in_line(fault: Fault, text: &str) -> anyhow::Error {
             let (line, _) = position(text, span.start);
             anyhow::Error::from(fault).context(format!("line {line}"))
         }
-        // The tables are right: it is about a name, or about the options of a strategy.
+        // The tables are valid: the fault is a name or an option of a strategy.
         _ => match names::line(text, &fault.key) {
             Some(line) => anyhow::Error::from(fault).context(format!("line {line}")),
             None => fault.into(),

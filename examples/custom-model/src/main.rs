@@ -55,6 +55,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let training = Training::new("runs/custom-model/student", &device, 30);
     let student = training.launch(student, adam.init(), 3e-3, (few, test.clone()))?;
     let predictions = Predictions::of(&student.model.student, &test)?;
-    println!("{:.1} % are right", 100.0 * predictions.accuracy());
+    println!("{:.1} % accuracy", 100.0 * predictions.accuracy());
     Ok(())
 }

@@ -51,6 +51,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let training = training.with_metrics([MetricKind::Accuracy, MetricKind::Term("hint".into())]);
     let student = training.launch(student, adam.init(), 3e-3, data.clone())?;
     let predictions = Predictions::of(&student.model.student, &data.1)?;
-    println!("{:.1} % are right", 100.0 * predictions.accuracy());
+    println!("{:.1} % accuracy", 100.0 * predictions.accuracy());
     Ok(())
 }

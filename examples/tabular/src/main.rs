@@ -110,7 +110,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         OfflineDistiller::without_teacher(Net::new(256, &device), CrossEntropyObjective::new(1.0));
     let teacher = fit("teacher", teacher, (all, test.clone()))?.student;
 
-    // The baseline starts with the initial weights of the student, and sees the same batches.
+    // The baseline starts with the initial weights of the student, and is trained on the same
+    // batches.
     let student = Net::new(16, &device);
     let student = || student.clone().valid();
     let baseline = OfflineDistiller::without_teacher(student(), CrossEntropyObjective::new(1.0));

@@ -134,7 +134,7 @@ impl Clone for Checked {
 ///
 /// The adapters and the parameters of the losses train with the student. If the taps are sequences
 /// and a response is of [tokens](crate::Response::Tokens), the loss gets the mask of the tokens
-/// that count for student and teacher. An adapter sees zeros in place of the other tokens.
+/// that count for student and teacher. An adapter gets zeros in place of the other tokens.
 pub type TapObjective<L, A = NoAdapter> = Weighted<TapPairs<L, A>>;
 
 impl<L, A, P: IntoIterator<Item = TapPair<L, A>>> From<P> for TapPairs<L, A> {

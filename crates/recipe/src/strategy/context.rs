@@ -38,7 +38,7 @@ pub struct StrategyContext<'a> {
     pub task: Task,
     /// Seed of the initial weights.
     pub seed: u64,
-    /// Ids of the training samples, with the classes that the student knows.
+    /// Ids of the training samples of the student, each with its class if it is labeled.
     pub samples: Vec<(usize, Option<usize>)>,
     /// A batch of training inputs; none before the data is loaded.
     pub inputs: Option<AnyInput>,

@@ -190,7 +190,7 @@ pub mod tests {
                 "strategy={ kind = 'tf-kd', variant = 'virtual' }",
                 r#"{ kind = "cross-entropy", weight = 0.9 } { kind = "virtual-teacher", multiplier = 1.0, temperature = 20.0, weight = 0.1 }"#,
             ),
-            // MobileNetV2: 1 of theirs, on ten classes.
+            // MobileNetV2: the authors' multiplier of 1, on ten classes.
             (
                 "strategy={ kind = 'tf-kd', variant = 'virtual', temperature = 40, weight = 0.75, multiplier = 1 }",
                 r#"{ kind = "cross-entropy", weight = 0.25 } { kind = "virtual-teacher", multiplier = 0.1, temperature = 40.0, weight = 0.75 }"#,

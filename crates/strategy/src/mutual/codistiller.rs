@@ -34,7 +34,7 @@ use burn_distill_core::{
 /// [`EnsembleTarget::Others`](crate::EnsembleTarget) with soft cross-entropy at temperature 1 and a
 /// weight of 1.
 ///
-/// All peers see the same samples, or different views if the batch has several, as in
+/// All peers process the same samples, or different views if the batch has several, as in
 /// [`MutualDistiller`](crate::MutualDistiller). A copy computes on the view of the peer that learns
 /// from it. The peers train in one process, one after the other.
 ///

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 /// All losses are computed with the parameters before the step, so the order of the peers does not
 /// matter. Since no gradient flows from the loss of one peer into another, one backward pass and
 /// one optimizer are equivalent to one of each per peer. With several views in a batch, peer `k`
-/// sees view `k`, starting again with the first when there are more peers than views.
+/// processes view `k`, starting again with the first when there are more peers than views.
 /// [`PeerOrder::Sequential`] is the alternative order.
 ///
 /// [`PerTeacher`](burn_distill_core::PerTeacher) averages an objective for one teacher over all

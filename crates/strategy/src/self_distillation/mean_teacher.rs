@@ -13,9 +13,9 @@ use burn_distill_core::{
 /// ```
 ///
 /// with steps counted from 1, so that the average starts as a plain mean, unless
-/// [`with_warm_up`](Self::with_warm_up) is `false`. The teacher sees the second view of a batch if
-/// there is one, or else the first. Samples without a label count in every term except that of the
-/// labels.
+/// [`with_warm_up`](Self::with_warm_up) is `false`. The teacher processes the second view of a
+/// batch if there is one, or else the first. Samples without a label count in every term except
+/// that of the labels.
 ///
 /// The authors initialize the average randomly, with another seed than the network, so that the
 /// initial weights have a share of `1 / (n + 1)` while the average is a plain mean. Pass another
