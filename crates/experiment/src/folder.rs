@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_with_its_own_recipe_only() {
+    fn a_run_is_resumed_only_with_its_recipe() {
         let out = tempfile::tempdir().unwrap();
         assert!(error(&recipe("a"), out.path(), true).contains("no run to resume"));
 
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_came_to_nothing_leaves_nothing() {
+    fn a_run_without_files_removes_its_folders() {
         let root = tempfile::tempdir().unwrap();
         let out = root.path().join("some/where");
         let folder = open(&recipe("a"), &out, false).unwrap();

@@ -45,7 +45,7 @@ pub fn parse(path: &Path, overridden: &[String], registry: &Registry) -> Result<
         renamed::rename_keys(&mut table);
         strategy::refuse_tables(&table)?;
         paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
-        let recipe = understood(&table, registry).map_err(|fault| in_line(fault, &text))?;
+        let recipe = recipe_of_table(&table, registry).map_err(|fault| in_line(fault, &text))?;
         Ok((table, recipe))
     });
     let (table, mut recipe) = original.map_err(tidied).with_context(|| file.to_string())?;
@@ -71,7 +71,7 @@ fn changed(mut table: Table, overridden: &[String], registry: &Registry) -> Resu
     // Paths that are still relative are those of the changes.
     paths::make_absolute(&mut table, Path::new(""));
     strategy::refuse_tables(&table).context(AFTER)?;
-    let recipe = understood(&table, registry).map_err(anyhow::Error::from);
+    let recipe = recipe_of_table(&table, registry).map_err(anyhow::Error::from);
     recipe.map_err(tidied).context(AFTER)
 }
 
@@ -112,7 +112,7 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
 }
 
 /// Returns the recipe that a table describes, with all names resolved by the registry.
-fn understood(table: &Table, registry: &Registry) -> Result<Recipe, Fault> {
+fn recipe_of_table(table: &Table, registry: &Registry) -> Result<Recipe, Fault> {
     check_finite(&Value::Table(table.clone()), "")?;
     let in_words = |error: toml::de::Error| error.message().to_string();
     let file: RecipeFile = typed_by(table, |table| table.clone().try_into().map_err(in_words))?;

@@ -107,7 +107,7 @@ fn next_key(
                     }
                 })
             };
-            // Without its kind, a table is not understood at all.
+            // Without its kind, a table cannot be read at all.
             let mut others = table.keys().filter(|key| *key != "kind");
             let culprit = others.find(|key| !fails_alike(&without(key)));
             let kind = table.contains_key("kind") && is_about_a_value(message);

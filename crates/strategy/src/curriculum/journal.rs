@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_stays_as_it_was() {
+    fn the_name_and_the_epochs_of_a_started_stage_do_not_change() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = journal(folder.path());
         journal.begin(0, "hints", 30).unwrap();

@@ -48,7 +48,7 @@ fn the_error_about_a_missing_artifact_names_its_stage() {
 }
 
 #[test]
-fn the_error_about_an_artifact_that_does_not_fit_says_what_was_expected() {
+fn the_error_about_an_artifact_that_does_not_fit_names_the_expected_shape() {
     let folder = tempfile::tempdir().unwrap();
     let curriculum = with_hints(folder.path());
 
