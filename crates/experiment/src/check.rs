@@ -100,7 +100,7 @@ fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
     let [train, validation, test] = data.sizes();
     log::info!(
         "data: {}, {input}, {classes} classes; {train} training, \
-         {validation} validation and {test} test samples; the student knows {} labels",
+         {validation} validation and {test} test samples; the student has {} labels",
         recipe.data.name,
         data.labels(recipe.seeds[0])?
     );

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Split {
     /// Fraction held out for testing, if the data has no published test set.
     pub test: f64,
-    /// Fraction of the rest held out for validation.
+    /// Fraction of the remaining samples held out for validation.
     pub validation: f64,
     /// Seed of both splits.
     pub split_seed: u64,

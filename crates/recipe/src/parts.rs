@@ -16,7 +16,7 @@ pub struct DataRecipe {
     /// Fraction held out for testing, if the data has no published test set.
     #[serde(default = "test")]
     pub test: f64,
-    /// Fraction of the rest held out for validation.
+    /// Fraction of the remaining samples held out for validation.
     #[serde(default = "validation")]
     pub validation: f64,
     /// Seed of both splits, which are the same for every repetition.

@@ -452,7 +452,7 @@ pub mod tests {
                     "strategy={ kind = 'tf-kd', variant = 'virtual' }",
                     "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
                 ],
-                "`loss.1` compares the student with a teacher, and a virtual teacher is no",
+                "`loss.1` compares the student with a teacher, but a virtual teacher is not",
             ),
             (
                 vec![
@@ -785,10 +785,10 @@ pub mod tests {
             let text = fs::read_to_string(&page).unwrap();
             for snippet in text.split("```toml\n").skip(1) {
                 let snippet = snippet.split("```").next().unwrap();
-                // A loss alone is for a teacher, too.
+                // A recipe without a [strategy] needs a teacher.
                 let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
-                let alone = (!snippet.contains("[strategy]")).then_some(teacher);
-                let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(alone).collect();
+                let needed = (!snippet.contains("[strategy]")).then_some(teacher);
+                let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(needed).collect();
                 let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
                 let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));
                 described.insert(recipe.strategy.name());
