@@ -28,7 +28,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     let distinct: HashSet<_> = recipe.seeds.iter().collect();
     ensure!(
         distinct.len() == recipe.seeds.len(),
-        "`seeds` holds a seed twice"
+        "`seeds` contains a seed twice: leave one out"
     );
 
     check_name(&recipe.name)?;
@@ -67,8 +67,8 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             bail!("there is no loss: give a [[loss]], or [[stage]]s with a [[stage.loss]] each")
         }
         (false, false) => bail!(
-            "there are both [[loss]] and [[stage]]: the losses of a stage are its own, \
-             as [[stage.loss]]"
+            "there are both [[loss]] and [[stage]]: give each stage its losses as [[stage.loss]], and \
+             leave out [[loss]]"
         ),
         _ => {}
     }

@@ -134,7 +134,10 @@ impl ArrayDataset {
             labels.len()
         );
         if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
-            bail!("{name}: label {label}, but {} classes", classes.len());
+            bail!(
+                "{name}: label {label} is not below the number of classes, {}",
+                classes.len()
+            );
         }
         if let Values::Numbers(values) = &values
             && let Some(place) = values.iter().position(|value| !value.is_finite())

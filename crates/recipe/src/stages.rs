@@ -148,7 +148,7 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     ensure!(
         prepared(earlier) == prepared(loss),
         "the loss `{}` continues with the {} of the loss of that name in the stage `{stage}`, which is \
-         prepared otherwise: give both the same options, or one of them another `name`",
+         prepared differently: give both the same options, or one of them another `name`",
         loss.name,
         earlier
             .preparation

@@ -108,7 +108,10 @@ fn sizes_that_do_not_fit_are_refused() {
         vectors(3, 0),
         "x: 1 labels and 3 numbers do not make vectors of 2 features"
     );
-    assert_eq!(vectors(2, 1), "x: label 1, but 1 classes");
+    assert_eq!(
+        vectors(2, 1),
+        "x: label 1 is not below the number of classes, 1"
+    );
     let tokens = |sequences: &[Vec<usize>]| {
         let made = ArrayDataset::tokens("x", 5, sequences, vec![0], ["a"]);
         made.unwrap_err().to_string()

@@ -8,7 +8,7 @@ pub fn student_of(losses: &[Loss]) -> Result<Option<AnyNetwork>> {
     let first = changing.next();
     if let (Some(first), Some(second)) = (first, changing.next()) {
         bail!(
-            "the losses `{}` and `{}` both change the student, which only one can: leave one out",
+            "the losses `{}` and `{}` both change the student, but only one loss can: leave one out",
             first.name,
             second.name
         );

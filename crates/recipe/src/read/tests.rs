@@ -82,7 +82,7 @@ fn values_out_of_range_are_named() {
             "`data.without_class` should be from 0 to 9, but is 10",
         ),
         ("seeds=[]", "`seeds` is empty"),
-        ("seeds=[1, 1]", "`seeds` holds a seed twice"),
+        ("seeds=[1, 1]", "`seeds` contains a seed twice"),
         ("name='../x'", "as it names files, but is `../x`"),
         ("name='x.'", "`name` should be of up to 200 letters"),
         (
