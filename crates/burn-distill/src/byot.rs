@@ -46,8 +46,8 @@ pub type ByotObjective = (
 /// L. Zhang, J. Song, A. Gao, J. Chen, C. Bao and K. Ma, [Be Your Own
 /// Teacher](https://arxiv.org/abs/1905.08094), ICCV 2019. [`paper`](Self::paper) agrees with
 /// pytorch-be-your-own-teacher, [`later`](Self::later) with the authors'
-/// pytorch-self-distillation-final, where a comment says that the shallowest exit has no feature
-/// term, but it is the second deepest that has none.
+/// pytorch-self-distillation-final. A comment in that code states that the shallowest exit has no
+/// feature term, but the code omits the term of the second deepest exit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ByotConfig {
     /// Weight of the cross-entropy of the deepest exit with the targets.

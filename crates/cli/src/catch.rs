@@ -9,8 +9,8 @@ thread_local! {
 
 /// Calls a function of burn, and returns a panic as an error with its message.
 ///
-/// Burn 0.22.1 panics if there is no device of a kind. No other panic is caught: values of recipes
-/// are checked.
+/// Burn 0.22.1 panics if there is no device of a kind. This is the only panic to expect, since the
+/// values of recipes are checked.
 pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
@@ -28,12 +28,12 @@ pub fn catch<T>(build: impl FnOnce() -> T) -> Result<T> {
     built.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        anyhow!(text.unwrap_or(NO_WORDS).to_string())
+        anyhow!(text.unwrap_or(NO_MESSAGE).to_string())
     })
 }
 
 /// Error for a panic without a message.
-const NO_WORDS: &str = "there is none";
+const NO_MESSAGE: &str = "there is none";
 
 #[cfg(test)]
 mod tests {
@@ -53,12 +53,12 @@ mod tests {
 
         assert_eq!(error(|| panic!("got {}", 3)), "got 3");
         assert_eq!(error(|| panic!("too hot")), "too hot");
-        assert_eq!(error(|| panic::panic_any(3)), NO_WORDS);
+        assert_eq!(error(|| panic::panic_any(3)), NO_MESSAGE);
     }
 
     /// In another process, since the panic hook is one per process.
     #[test]
-    fn panics_elsewhere_are_reported_as_ever() {
+    fn panics_elsewhere_are_reported_as_before() {
         let (_, module) = module_path!().split_once("::").unwrap();
         let output = Command::new(env::current_exe().unwrap())
             .args(["--exact", "--ignored", "--nocapture"])

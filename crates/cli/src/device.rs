@@ -28,7 +28,7 @@ pub fn select(name: &str) -> Result<Device> {
     )
 }
 
-/// Computes something, since a driver without a device panics at its first use.
+/// Runs a small computation, since a driver without a device panics at its first use.
 fn try_out(device: &Device) -> Result<()> {
     let read = catch(|| {
         Tensor::<1>::ones([1], device)

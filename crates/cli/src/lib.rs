@@ -60,21 +60,21 @@ pub fn main_with(registry: Registry) -> ExitCode {
 
 /// Prints an error, and returns the exit code of a failure.
 fn failure(error: &anyhow::Error) -> ExitCode {
-    output::note(format_args!("error: {}", tidy(&told_once(error))));
+    output::note(format_args!("error: {}", tidy(&without_repeats(error))));
     ExitCode::FAILURE
 }
 
 /// Returns an error with its causes, without those that it repeats.
-fn told_once(error: &anyhow::Error) -> String {
-    let mut told = String::new();
+fn without_repeats(error: &anyhow::Error) -> String {
+    let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        match told.as_str() {
-            "" => told = cause,
+        match message.as_str() {
+            "" => message = cause,
             before if before.ends_with(&cause) => {}
-            _ => told = format!("{told}: {cause}"),
+            _ => message = format!("{message}: {cause}"),
         }
     }
-    told
+    message
 }
 
 /// Prints the help or the version that the command line asks for, or the error about the command
@@ -87,7 +87,7 @@ fn explain(message: &clap::Error) -> ExitCode {
             output::note(tidy(message.render().to_string().trim_end()));
             Ok(())
         }
-        // The message has its stream, and knows whether that shows colors.
+        // clap prints the message to its stream, with colors if the stream shows them.
         false => output::written(|_| message.print()),
     };
     match printed {
@@ -97,7 +97,7 @@ fn explain(message: &clap::Error) -> ExitCode {
 }
 
 /// Returns whether a word is too long to be repeated, or has control characters that a terminal
-/// would obey.
+/// would interpret.
 fn is_untidy(word: &OsStr) -> bool {
     let word = word.to_string_lossy();
     tidy(&word) != word
@@ -132,6 +132,9 @@ mod tests {
         let error = Err::<(), _>(anyhow!("not found"));
         let error = error.context("file: not found").context("teacher");
 
-        assert_eq!(told_once(&error.unwrap_err()), "teacher: file: not found");
+        assert_eq!(
+            without_repeats(&error.unwrap_err()),
+            "teacher: file: not found"
+        );
     }
 }

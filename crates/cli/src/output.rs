@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_shown_and_not_obeyed() {
+    fn control_characters_are_shown_and_not_interpreted() {
         assert_eq!(
             visible("a\u{1b}[31m\t\r\u{9b}b\nc \u{7}é"),
             "a\\u{1b}[31m\\t\\r\\u{9b}b\nc \\u{7}é"

@@ -40,8 +40,8 @@ impl Column {
 }
 
 /// Returns a table of numbers, whose first two columns are text. It is fitted to the width, if
-/// there is one, by broken headers, then by leaving out columns, which a line below counts, and at
-/// last by broken text.
+/// there is one, first by breaking headers, then by leaving out columns, which a line below counts,
+/// and finally by breaking text.
 pub fn of_numbers(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
     let all: Vec<usize> = (0..columns.len()).collect();
     let whole = numbers(columns, rows, &all, " ").to_string();

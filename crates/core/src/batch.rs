@@ -27,7 +27,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 pub struct Batch<I> {
     /// Inputs of the same samples, one per view (augmentation). At least one.
     pub views: Vec<I>,
-    /// Labels of the samples.
+    /// Targets of the samples: labels or annotations.
     pub targets: Targets,
     /// Position of each sample in its data set, which stays the same over epochs and runs: the key
     /// of caches, memory banks and past predictions. Empty if the loader does not know it.

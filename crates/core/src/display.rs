@@ -4,7 +4,9 @@
 /// | --- | --- |
 /// | `field` | a number, a flag, a text or a module |
 /// | `?field` | the `Debug` form of anything else, such as an enum |
-/// | `name = \|this\| value` | the value in an `Option<&_>`, computed from `this`, the module; nothing if it is `None` |
+/// | `name = \|this\| value` | the value in an `Option<&_>`; nothing if it is `None` |
+///
+/// In the last form, the value is computed from `this`, the module.
 ///
 /// The module needs the attribute `#[module(custom_display)]`. For a module around another one:
 /// `one_line_display!(Chunked<L>: loss, ?chunk_rows)`.
@@ -91,8 +93,8 @@ macro_rules! one_line_display {
     };
 }
 
-/// Shows an error by its message wherever its `Debug` form is printed: by a `main` that returns it, by
-/// `unwrap` and by `expect`.
+/// Shows an error by its message wherever its `Debug` form is printed: by a `main` that returns it,
+/// by `unwrap` and by `expect`.
 ///
 /// # Example
 ///

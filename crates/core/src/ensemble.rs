@@ -110,11 +110,11 @@ mod tests {
     fn an_ensemble_of_one_is_that_network_and_can_be_a_teacher() {
         let member = network([1.0, 2.0, 0.5]);
         let one = Ensemble::new([member.clone()]);
-        let alone = burn::tensor::activation::log_softmax(response(&member), 1);
+        let single = burn::tensor::activation::log_softmax(response(&member), 1);
         let tolerance = Tolerance::absolute(1e-6);
         response(&one)
             .into_data()
-            .assert_approx_eq::<f32>(&alone.into_data(), tolerance);
+            .assert_approx_eq::<f32>(&single.into_data(), tolerance);
 
         let device = Device::default().autodiff();
         let batch = Batch {

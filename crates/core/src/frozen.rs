@@ -59,7 +59,7 @@ impl<M: Module> Frozen<M> {
 /// Copies a constant module and sets the copy to training mode. Its parameters have no gradients
 /// and its running statistics are separate.
 pub(crate) fn in_training_mode<M: Module>(constant: &M) -> M {
-    // `train` alone leaves the constant frozen; `no_grad` avoids a graph.
+    // `train` by itself leaves the constant frozen; `no_grad` avoids a graph.
     constant.valid().unfreeze().no_grad().train()
 }
 
@@ -97,7 +97,7 @@ impl<M: Module> Module for Frozen<M> {
     }
 }
 
-/// A student that is not trained, for instance while an adapter beside it is.
+/// A student that is not trained, for instance while only its adapter is trained.
 impl<N: Network> Network for Frozen<N> {
     type Input = N::Input;
 
@@ -126,7 +126,7 @@ mod tests {
         let device = Device::default().autodiff();
         let net = net(&device);
 
-        // Clones share lazy parameters: with `freeze` alone, the original would be frozen, too.
+        // Clones share lazy parameters: with only `freeze`, the original would be frozen, too.
         let _frozen = Frozen::new(net.clone());
 
         let input = Tensor::random([5, 3], Distribution::Default, &device);

@@ -53,9 +53,10 @@ pub trait Network: Module + ModuleDisplay + 'static {
 
     /// Runs the forward pass and offers each tap to the recorder.
     ///
-    /// A tap is an intermediate result under a name: `taps.offer("layer1", || Tap::Map(map.clone()))`
-    /// keeps the map if an objective requires the tap `layer1`, and costs nothing otherwise. A network
-    /// without taps serves losses on responses.
+    /// A tap is an intermediate result under a name:
+    /// `taps.offer("layer1", || Tap::Map(map.clone()))` keeps the map if an objective requires the
+    /// tap `layer1`, and costs nothing otherwise. A network without taps supports only losses on
+    /// responses.
     fn forward_tapped(&self, input: Self::Input, taps: &mut TapRecorder) -> Response;
 
     /// Creates an input of zeros with the given number of samples.

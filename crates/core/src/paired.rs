@@ -6,8 +6,8 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 ///
 /// A row counts if it counts for both networks: a teacher with a shorter context, or one that is
 /// queried over the internet, may count fewer tokens than the student. The rows that do not count
-/// are zeros on both sides, so that no value of theirs, NaN and infinities included, reaches a loss
-/// or a gradient.
+/// are zeros on both sides, so that their original values, such as NaN and infinities, never reach
+/// a loss or a gradient.
 #[derive(Clone, Debug)]
 pub struct PairedRows {
     /// The logits of the student. Shape: `[rows, num_classes]`.

@@ -74,8 +74,7 @@ impl Seed {
         self.plus(place as u64, 56)
     }
 
-    /// Returns the sum with another seed: the seed of one part of a run changes with the seed of
-    /// the run.
+    /// Adds another seed, so that the seed of one part of a run changes with the seed of the run.
     pub const fn add(self, other: u64) -> Self {
         Self(self.0.wrapping_add(other))
     }

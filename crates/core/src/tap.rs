@@ -304,7 +304,7 @@ impl TapSelection {
         {
             assert!(
                 *index < count,
-                "{selection:?} is selected of the network at index {index}, but there are {count} \
+                "{selection:?} is selected for the network at index {index}, but there are {count} \
                  networks, whose indexes start at 0."
             );
         }

@@ -15,7 +15,7 @@ pub trait Teacher<I: Input>: Module + ModuleDisplay + 'static {
     fn teach(&self, batch: &Batch<I>, selection: &TapSelection) -> Self::Output;
 }
 
-/// The output of a [`Teacher`], as metrics see it.
+/// The output of a [`Teacher`], from which metrics are computed.
 ///
 /// Metrics such as the accuracy of the teacher and the agreement of the student with it need a
 /// single response.
@@ -75,7 +75,7 @@ impl<I: Input, T: Teacher<I>> Teacher<I> for Vec<T> {
     }
 }
 
-/// No teacher: the student learns from the targets alone.
+/// No teacher: the student learns only from the targets.
 #[derive(Module, Debug, Default)]
 pub struct NoTeacher {}
 

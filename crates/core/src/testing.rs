@@ -11,8 +11,8 @@
 //! | extreme inputs | value and gradient are finite |
 //! | impossible classes | value and gradient are finite for logits of −∞ |
 //! | invariances | changes that should not matter do not change the value |
-//! | reductions | for a loss of rows, `Sum` is the mean times the number of rows, all others are the mean |
-//! | mismatches | another batch size of the teacher is refused with a message that names the teacher |
+//! | reductions | `Sum` is the mean times the number of rows, all others are the mean |
+//! | mismatches | another batch size of the teacher is refused, and the message names the teacher |
 //! | half precision | the value agrees with that in single precision, if the device supports it |
 //!
 //! A check that cannot hold for a loss is [skipped](Trial::skip) with a reason, which is printed.
@@ -284,7 +284,7 @@ impl<const D: usize> Trial<D> {
             (CHECKS[8], &whole(|| self.mismatches())),
             (CHECKS[9], &|| self.half_precision()),
         ];
-        let whole_batches = (!self.of_rows).then_some("it is of whole batches, not of rows");
+        let whole_batches = (!self.of_rows).then_some("the loss is of whole batches, not of rows");
         let mut report = Report::default();
         for (name, check) in checks {
             let skipped = self.skipped.get(name).copied();
@@ -345,7 +345,7 @@ impl<const D: usize> Trial<D> {
             other.value > perfect.value,
             "the loss of another student is not larger"
         );
-        let reason = || "the gradient skipped, in single precision rounding decides about jumps";
+        let reason = || "the gradient is skipped: in single precision, rounding decides on the side of a jump";
         jumps.then(reason).map(String::from).into_iter().collect()
     }
 
@@ -460,7 +460,7 @@ impl<const D: usize> Trial<D> {
     fn invariant_values(&self) {
         assert!(
             !self.invariances.is_empty(),
-            "no change that should not matter is given: add one, or skip the check"
+            "no invariance is given: add one with `invariant`, or skip the check"
         );
         let before = self.outcome(self.student(), self.teacher()).value;
         for Invariance { name, change } in &self.invariances {
@@ -697,7 +697,7 @@ mod tests {
         let mut expected = vec![
             "golden values: skipped, above".to_string(),
             "impossible classes: skipped, infinities have no difference".into(),
-            "reductions: skipped, it is of whole batches, not of rows".into(),
+            "reductions: skipped, the loss is of whole batches, not of rows".into(),
         ];
         expected.extend(
             missing.map(|half| {
@@ -727,7 +727,7 @@ mod tests {
         let silent = trial(squares).report();
         assert_eq!(
             silent.failures,
-            ["invariances: no change that should not matter is given: add one, or skip the check"]
+            ["invariances: no invariance is given: add one with `invariant`, or skip the check"]
         );
 
         let excused = trial(squares).skip("invariances", "all matters").report();

@@ -15,8 +15,8 @@ use burn_distill_recipe::{
 use toml::{Table, Value};
 
 /// Checks that a recipe can be run with this data: that batches and labels suffice, that the
-/// weights of every teacher that is not trained are there and fit, and that the losses or the
-/// strategy can be built between these networks, each loss once.
+/// weights of every teacher that is not trained exist and fit, and that the losses or the strategy
+/// can be built between these networks, each loss once.
 ///
 /// The rest was checked when the recipe was read. Messages of a strategy about the data go to the
 /// notices.
@@ -100,7 +100,7 @@ fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
     let [train, validation, test] = data.sizes();
     log::info!(
         "data: {}, {input}, {classes} classes; {train} training, \
-         {validation} validation and {test} test samples; the student knows {} labels",
+         {validation} validation and {test} test samples; the student has {} labels",
         recipe.data.name,
         data.labels(recipe.seeds[0])?
     );

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_is_clipped_by_default_goes_without_where_nothing_bounds_it() {
+    fn a_loss_that_is_clipped_by_default_is_not_clipped_if_no_other_loss_bounds_it() {
         for (tables, expected) in [
             (["kind = 'mhgd'", "kind = 'hard'"], vec!["multi-head-graph"]),
             (["kind = 'mhgd'\nclip = false", "kind = 'hard'"], vec![]),

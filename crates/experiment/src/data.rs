@@ -22,7 +22,7 @@ const EVALUATION_BATCH: usize = 256;
 pub struct Data {
     recipe: DataRecipe,
     published: TrainTestData<AnyDataset>,
-    /// Checksum of the published samples, once it was computed.
+    /// Checksum of the published samples, once it is computed.
     checksum: OnceLock<String>,
     train: AnyDataset,
     validation: AnyDataset,
@@ -123,7 +123,7 @@ impl Data {
         Ok(())
     }
 
-    /// Returns the inputs and classes of the data, which networks are made for.
+    /// Returns the inputs and classes of the data, for which networks are created.
     pub fn task(&self) -> Task {
         Task {
             input: self.train.shape(),
@@ -154,8 +154,8 @@ impl Data {
         }
     }
 
-    /// Returns the number of the test samples that a network of that origin was trained on; nothing
-    /// if its data is known by name only.
+    /// Returns the number of test samples that a network of that origin was trained on, or `None`
+    /// if only the name of its data is known.
     pub fn test_samples_seen(&self, origin: &DataOrigin) -> Option<usize> {
         if origin.sha256 != self.checksum() {
             return None;
@@ -178,7 +178,7 @@ impl Data {
         self.training_loader(self.train.clone(), training, seed)
     }
 
-    /// Returns the training samples of the distilled student, some of which are labeled.
+    /// Returns the training samples of the distilled student, not all of which need to be labeled.
     pub fn for_distilled(&self, training: &TrainingRecipe, seed: u64) -> Result<Loader> {
         let seen = self.seen();
         let labeled = self.labeled(&seen, seed)?;
@@ -248,8 +248,8 @@ impl Data {
         Ok(self.labeled(&self.seen(), seed)?.len())
     }
 
-    /// Returns the ids of the training samples of the distilled student, with the classes that it
-    /// knows.
+    /// Returns the ids of the training samples of the distilled student, each with its class if it
+    /// is labeled.
     pub fn known_classes(&self, seed: u64) -> Result<Vec<(usize, Option<usize>)>> {
         let seen = self.seen();
         let labeled: HashSet<_> = self.labeled(&seen, seed)?.ids().iter().copied().collect();
@@ -289,7 +289,7 @@ impl Data {
         }
     }
 
-    /// Returns those of the samples whose labels the student knows.
+    /// Returns the samples that are labeled for the student.
     fn labeled(&self, seen: &AnyDataset, seed: u64) -> Result<AnyDataset> {
         Ok(match self.recipe.labels_per_class {
             Some(count) => seen

@@ -15,18 +15,18 @@ const RECIPE: &str = "recipe.toml";
 /// File of the lock, which the process that works in the folder of a run holds.
 const LOCK: &str = "lock";
 
-/// Folder of one run, with all its files. No other process works in it.
+/// Folder of one run, with all its files. It is locked against other processes.
 pub struct RunFolder {
     path: PathBuf,
     /// Folders that were created for it, the outermost first.
     made: Vec<PathBuf>,
-    /// Whether the run was begun by this process.
+    /// Whether the run was started by this process.
     is_new: bool,
     lock: Lock,
 }
 
 impl RunFolder {
-    /// Opens the folder of a run: a new one, or that of a begun run with `resume`.
+    /// Opens the folder of a run: a new one, or that of a started run with `resume`.
     ///
     /// A run never overwrites another one, is never resumed with another recipe, and never belongs
     /// to two processes at once. A folder that is refused is not changed.
@@ -48,7 +48,7 @@ impl RunFolder {
                 return Err(error).with_context(|| cannot_write(&path));
             }
         };
-        // Once more: another process may have begun a run here, and even ended, in between.
+        // Once more: another process may have started a run here, and even ended, in between.
         check_recipe(&path, recipe, resume)?;
         let folder = Self {
             path,
@@ -66,7 +66,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Checks whether a run can be begun or resumed, without a change to any file.
+    /// Checks whether a run can be started or resumed, without a change to any file.
     pub fn check(recipe: &Recipe, out: Option<&Path>, resume: bool) -> Result<()> {
         let path = match (out, resume) {
             (out, true) => begun(recipe, out)?,
@@ -158,7 +158,7 @@ fn check_recipe(folder: &Path, recipe: &Recipe, resume: bool) -> Result<()> {
     }
 }
 
-/// Checks that a run was begun with that recipe.
+/// Checks that a run was started with that recipe.
 fn check_same(file: &Path, begun: &str, recipe: &Recipe) -> Result<()> {
     // Compared as recipes, since another version may write the same recipe in another way.
     let begun_recipe = toml::from_str(begun);
@@ -168,8 +168,8 @@ fn check_same(file: &Path, begun: &str, recipe: &Recipe) -> Result<()> {
     }
     let differences = differences(begun, &text_of(recipe)?);
     bail!(
-        "{}: this run was begun with another recipe:{differences}\n\
-         resume it with the recipe, --seed and --set that it was begun with, or start anew with \
+        "{}: this run was started with another recipe:{differences}\n\
+         resume it with the recipe, --seed and --set that it was started with, or start anew with \
          another --out",
         file.display()
     )
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_with_its_own_recipe_only() {
+    fn a_run_is_resumed_only_with_its_recipe() {
         let out = tempfile::tempdir().unwrap();
         assert!(error(&recipe("a"), out.path(), true).contains("no run to resume"));
 
@@ -319,9 +319,9 @@ mod tests {
         longer.seeds = vec![7];
         let error = error(&longer, out.path(), true);
         for part in [
-            "begun with another recipe",
-            "`seeds` is [7], but the run was begun with [0]",
-            "`student.training.epochs` is 3, but the run was begun with 1",
+            "started with another recipe",
+            "`seeds` is [7], but the run was started with [0]",
+            "`student.training.epochs` is 3, but the run was started with 1",
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_came_to_nothing_leaves_nothing() {
+    fn a_run_without_files_removes_its_folders() {
         let root = tempfile::tempdir().unwrap();
         let out = root.path().join("some/where");
         let folder = open(&recipe("a"), &out, false).unwrap();
@@ -355,7 +355,7 @@ mod tests {
         folder.discard_if_unused();
         assert_eq!(count(root.path()), 0);
 
-        // What was there before stays.
+        // Files that existed before stay.
         fs::create_dir(root.path().join("mine")).unwrap();
         let out = root.path().join("mine/new");
         open(&recipe("a"), &out, false).unwrap().discard_if_unused();
@@ -368,7 +368,10 @@ mod tests {
         assert!(out.join(RECIPE).exists());
         fs::remove_file(out.join("history.csv")).unwrap();
         open(&recipe("a"), &out, true).unwrap().discard_if_unused();
-        assert!(out.join(RECIPE).exists(), "it was begun by another process");
+        assert!(
+            out.join(RECIPE).exists(),
+            "it was started by another process"
+        );
     }
 
     #[test]

@@ -14,8 +14,8 @@ use std::path::Path;
 /// # Errors
 ///
 /// Returns an error that names the key and the file if weights cannot be read, if they are of
-/// another network, for other inputs or classes, or if they were trained on samples that are tested
-/// on here.
+/// another network, for other inputs or classes, or if they were trained on test samples of this
+/// run.
 pub fn check_given_weights(recipe: &Recipe, data: &Data) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (index, teacher) in recipe.teachers().iter().enumerate() {

@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Lock on a file, which at most one process holds. It ends with the process, however that ends.
+/// Lock on a file, which at most one process holds. The system releases it when the process ends,
+/// in any way.
 pub struct Lock {
     file: File,
 }
@@ -137,7 +138,7 @@ mod tests {
 
         assert!(matches!(Lock::look(&path), Err(LockError::Held(Some(_)))));
         let Err(LockError::Held(Some(holder))) = Lock::take(&path) else {
-            panic!("it is held, and says by whom");
+            panic!("it is held by a known process");
         };
         let process = format!("process {} on ", std::process::id());
         assert!(holder.to_string().starts_with(&process), "{holder}");

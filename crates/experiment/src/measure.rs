@@ -27,7 +27,7 @@ impl Cost {
     }
 }
 
-/// Returns the median time of a forward pass of one sample, measured for about a second at most.
+/// Returns the median time of a forward pass of one sample, measured for at most about a second.
 fn latency(network: &AnyNetwork, device: &Device) -> Result<Duration> {
     const RUNS: usize = 200;
     const WARM_UP: usize = 5;

@@ -159,7 +159,7 @@ impl Experiment<'_> {
 }
 
 impl Record {
-    /// Reads the record in a file; without a file, returns that of a training that was not begun.
+    /// Reads the record in a file; without a file, returns that of a training that was not started.
     pub fn read(path: &Path) -> Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).map_err(|_| damaged(path)),
@@ -197,10 +197,10 @@ impl Record {
                 && *expected != found
             {
                 bail!(
-                    "{}: not the weights that this finished training left: the file is damaged or \
-                     belongs to another training, as its SHA-256 is {found}, but {expected} was \
+                    "{}: these are not the weights of this finished training: the file is damaged or \
+                     belongs to another training, since its SHA-256 is {found}, but {expected} was \
                      expected; restore it, or remove the folder {} and continue with --resume to train \
-                     anew",
+                     again",
                     folder.join(file).display(),
                     folder.display()
                 );
@@ -244,13 +244,12 @@ fn checksum(folder: &Path, file: &str) -> Result<String> {
                     folder.join(RECORD).display()
                 ),
                 _ => format!(
-                    "remove the folder {} and continue with --resume to train anew",
+                    "remove the folder {} and continue with --resume to train again",
                     folder.display()
                 ),
             };
             bail!(
-                "{}: the weights that this finished training left are not there; restore them, or \
-                 {remedy}",
+                "{}: the weights of this finished training are missing; restore them, or {remedy}",
                 path.display()
             )
         }

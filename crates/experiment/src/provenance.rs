@@ -81,7 +81,7 @@ impl Provenance {
         }
         ensure!(
             self.classes.len() == expected.classes.len(),
-            "these weights tell the {} classes of {from} apart, but {to} has {}",
+            "these weights are for the {} classes of {from}, but {to} has {}",
             self.classes.len(),
             expected.classes.len()
         );
@@ -172,7 +172,7 @@ pub(super) mod tests {
     fn weights_for_other_classes_or_in_another_order_are_refused() {
         assert_eq!(
             refusal(|origin| origin.classes.push("cow".into())),
-            "these weights tell the 3 classes of pets apart, but pets has 2"
+            "these weights are for the 3 classes of pets, but pets has 2"
         );
         assert_eq!(
             refusal(|origin| origin.classes.reverse()),

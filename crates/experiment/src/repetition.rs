@@ -31,7 +31,7 @@ impl Experiment<'_> {
     /// # Errors
     ///
     /// Returns an error if a training or an evaluation fails. If a network has become NaN or
-    /// infinite, `result.json` says so.
+    /// infinite, `result.json` records it.
     pub(super) fn repeat(
         &self,
         seed: u64,

@@ -17,7 +17,7 @@ impl Experiment<'_> {
     /// # Errors
     ///
     /// Returns an error if a training or an evaluation fails. If a network has become NaN or
-    /// infinite, `result.json` says so.
+    /// infinite, `result.json` records it.
     pub fn run(&self, display: Box<dyn MetricsRenderer>) -> Result<Option<ExperimentResult>> {
         let seeds = &self.recipe.seeds;
         let mut display = Some(display);

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Split of a data set, by the keys of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
-    /// Fraction held out for testing, of data that has no published test set.
+    /// Fraction held out for testing, if the data has no published test set.
     pub test: f64,
-    /// Fraction of the rest held out for validation.
+    /// Fraction of the remaining samples held out for validation.
     pub validation: f64,
     /// Seed of both splits.
     pub split_seed: u64,
@@ -41,7 +41,7 @@ impl Split {
     ///
     /// # Errors
     ///
-    /// Returns an error if there are fewer samples than are to be held out or trained on.
+    /// Returns an error if there are fewer samples than the recipe holds out or trains on.
     pub fn apply(&self, published: &TrainTestData<AnyDataset>) -> Result<Parts> {
         let seed = self.split_seed;
         let (rest, test) = match &published.test {

@@ -3,7 +3,8 @@ use super::statistics::Statistics;
 use burn_distill::strategy::MetricKind;
 use serde::Serialize;
 
-/// Stage of the training of the distilled student, over the repetitions that have it.
+/// Results of a stage of the training of the distilled student, over the repetitions that have this
+/// stage.
 #[derive(Clone, Debug, Serialize)]
 pub struct StageResult {
     /// Name of the stage.

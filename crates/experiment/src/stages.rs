@@ -74,7 +74,7 @@ struct StageRunner<'a> {
     experiment: &'a Experiment<'a>,
     seed: u64,
     curriculum: Curriculum,
-    /// Student with another network around it, if a loss of a stage has changed it.
+    /// Wrapped student, if a loss of a stage needs one.
     changed: Option<AnyNetwork>,
     /// Duration of the preparations of losses in seconds, over all runs.
     prepared: f64,
@@ -296,7 +296,7 @@ impl<'a> Anchors<'a> {
     }
 }
 
-/// Distiller whose losses save their parameters by their names instead of their places.
+/// Distiller whose losses save their parameters under their names instead of their positions.
 #[derive(Module, Debug)]
 struct NamedDistiller {
     distiller: OfflineDistiller<AnyNetwork, Frozen<AnyNetwork>, Vec<DynObjective>>,

@@ -33,8 +33,8 @@ fn fill(network: AnyNetwork, model: &str, file: WeightsFile) -> Result<AnyNetwor
     check_shapes(&file.shapes(), &expected.shapes(), model)?;
     if let Some(tensor) = file.first_not_finite() {
         bail!(
-            "`{tensor}` has values that are infinite or not a number: the training that left these \
-             weights diverged; train anew, with a lower learning rate"
+            "`{tensor}` has values that are infinite or not a number: the training of these \
+             weights diverged; train again with a lower learning rate"
         );
     }
     let loaded = file
@@ -66,7 +66,7 @@ fn check_shapes(found: &Shapes<'_>, expected: &Shapes<'_>, model: &str) -> Resul
     let faults = [
         ("", first_few(other_shape)),
         ("lacks ", first_few(missing.map(quoted))),
-        ("has beside it ", first_few(unknown.map(quoted))),
+        ("also has ", first_few(unknown.map(quoted))),
     ];
     let faults = faults
         .into_iter()
@@ -178,7 +178,7 @@ mod tests {
         }
         assert!(wider.contains("is of shape [4], not [8]"), "{wider}");
         assert!(longer.contains("it lacks `"), "{longer}");
-        assert!(other.contains(" more; it has beside it `"), "{other}");
+        assert!(other.contains(" more; it also has `"), "{other}");
     }
 
     #[test]

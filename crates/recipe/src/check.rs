@@ -15,7 +15,7 @@ use burn_distill::core::check;
 use burn_distill::data::{Augmentation, DataError};
 use std::collections::HashSet;
 
-/// Checks a recipe, whose types and numbers are right, without building its losses.
+/// Checks a recipe whose types and numbers are valid, without building its losses.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     let distinct: HashSet<_> = recipe.seeds.iter().collect();
     ensure!(
         distinct.len() == recipe.seeds.len(),
-        "`seeds` holds a seed twice"
+        "`seeds` contains a seed twice: leave one out"
     );
 
     check_name(&recipe.name)?;
@@ -67,8 +67,8 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             bail!("there is no loss: give a [[loss]], or [[stage]]s with a [[stage.loss]] each")
         }
         (false, false) => bail!(
-            "there are both [[loss]] and [[stage]]: the losses of a stage are its own, \
-             as [[stage.loss]]"
+            "there are both [[loss]] and [[stage]]: give each stage its losses as [[stage.loss]], and \
+             leave out [[loss]]"
         ),
         _ => {}
     }
@@ -163,7 +163,7 @@ fn with_key(error: DataError) -> anyhow::Error {
 /// Largest number of threads that prepare batches.
 const MOST_WORKERS: usize = 1024;
 
-/// Checks that losses can be those of every anchor of a route.
+/// Checks that the losses can be used with every anchor of a route.
 fn check_anchors(losses: &[Loss]) -> Result<()> {
     for loss in losses {
         ensure!(

@@ -44,7 +44,7 @@ pub fn configure<C: Serialize + DeserializeOwned + Check>(
     Ok(config)
 }
 
-/// Returns the configuration `default` with the values of a table; errors are in the words of
+/// Returns the configuration `default` with the values of a table; errors have the messages of
 /// serde.
 pub fn overlaid<C: Serialize + DeserializeOwned>(
     default: &C,

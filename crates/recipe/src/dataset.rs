@@ -105,7 +105,9 @@ impl ArrayDataset {
         let mut mask = Vec::with_capacity(sequences.len() * length);
         for sequence in sequences {
             if let Some(token) = sequence.iter().find(|&&token| token >= vocabulary) {
-                bail!("{name}: token {token}, but the vocabulary has {vocabulary}");
+                bail!(
+                    "{name}: token {token} is not below the size of the vocabulary, {vocabulary}"
+                );
             }
             let padding = length - sequence.len();
             ids.extend(sequence.iter().map(|&token| token as i64));
@@ -132,7 +134,10 @@ impl ArrayDataset {
             labels.len()
         );
         if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
-            bail!("{name}: label {label}, but {} classes", classes.len());
+            bail!(
+                "{name}: label {label} is not below the number of classes, {}",
+                classes.len()
+            );
         }
         if let Values::Numbers(values) = &values
             && let Some(place) = values.iter().position(|value| !value.is_finite())
@@ -172,7 +177,7 @@ impl Values {
     }
 }
 
-/// Returns the number of numbers or tokens of a sample.
+/// Returns the number of values or tokens in a sample.
 fn size_of(shape: &InputShape) -> usize {
     match shape {
         InputShape::Image(shape) => shape.iter().product(),

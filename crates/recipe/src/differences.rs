@@ -3,8 +3,8 @@ use toml::{Table, Value};
 /// Longer values are shortened.
 const LONGEST: usize = 80;
 
-/// Returns a line for each value in which the text of a recipe differs from the one that its run
-/// was begun with, with the keys of the value.
+/// Returns a line with the key for each value in which a recipe differs from the recipe with which
+/// its run was started.
 pub fn differences(begun: &str, now: &str) -> String {
     let tables = begun.parse::<Table>().ok().zip(now.parse::<Table>().ok());
     let Some((begun, now)) = tables else {
@@ -38,7 +38,7 @@ fn in_values(path: &str, begun: Option<&Value>, now: Option<&Value>, lines: &mut
         }
         (begun, now) if begun == now => {}
         (begun, now) => lines.push(format!(
-            "`{path}` is {}, but the run was begun with {}",
+            "`{path}` is {}, but the run was started with {}",
             shown(now),
             shown(begun)
         )),
@@ -67,9 +67,9 @@ mod tests {
 
         assert_eq!(
             differences(begun, now),
-            "\n  `data.samples` is not given, but the run was begun with 5\
-             \n  `data.test` is 0.5, but the run was begun with not given\
-             \n  `loss.0.kind` is \"dkd\", but the run was begun with \"kd\""
+            "\n  `data.samples` is not given, but the run was started with 5\
+             \n  `data.test` is 0.5, but the run was started with not given\
+             \n  `loss.0.kind` is \"dkd\", but the run was started with \"kd\""
         );
         assert_eq!(differences(begun, begun), "");
     }

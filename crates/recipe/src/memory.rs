@@ -9,13 +9,13 @@ pub const NUMBER: f64 = 4.0;
 /// Numbers per parameter in a training: its value, its gradient and two of the optimizer.
 const PER_PARAMETER: f64 = 4.0;
 
-/// Returns the bytes that parameters take while they are trained.
+/// Returns the number of bytes that parameters need while they are trained.
 pub fn trained(parameters: f64) -> f64 {
     PER_PARAMETER * NUMBER * parameters
 }
 
 /// Checks that the memory of this machine suffices to train a number of parameters, before they are
-/// allocated, and that there are any. The error names the key of the recipe and its value.
+/// allocated, and that the number is not zero. The error names the key of the recipe and its value.
 ///
 /// ```
 /// use burn_distill_recipe::check_parameters;
@@ -61,7 +61,7 @@ pub fn fits(key: &str, value: impl ToString, bytes: f64) -> Result<(), ConfigErr
 }
 
 /// Returns the memory of this machine in bytes, or the part of it that this process may use. Only
-/// Linux tells it without a library; other systems are taken to have 64 GB.
+/// Linux reports it without a library; on other systems, 64 GB are assumed.
 fn limit() -> f64 {
     const UNKNOWN: f64 = 64e9;
     static LIMIT: OnceLock<f64> = OnceLock::new();

@@ -3,7 +3,7 @@
 use super::fault::{Fault, joined};
 use toml::Value;
 
-/// Largest number of epochs of a training: more are surely a typing error.
+/// Largest number of epochs of a training: more are surely a mistake.
 pub const MOST_EPOCHS: usize = 1_000_000;
 /// Largest number of samples of a batch.
 pub const MOST_SAMPLES: usize = 1_000_000;

@@ -22,7 +22,7 @@ fn keys(path: &str) -> Result<Vec<String>> {
     ensure!(!path.is_empty(), "the key is empty");
     let wrong = || {
         anyhow!(
-            "`{path}` is not a key: expected names with dots between, as student.training.epochs"
+            "`{path}` is not a key: expected names separated by dots, such as student.training.epochs"
         )
     };
     let document: Table = format!("{path} = 0").parse().map_err(|_| wrong())?;
@@ -84,7 +84,7 @@ fn in_table(table: &mut Table, path: &str, keys: &[&str], value: Value) -> Resul
         (None, [next, ..]) => {
             ensure!(
                 next.parse::<usize>().is_err(),
-                "there is no list `{path}` in the recipe: give the whole of it, as {path}=[…]"
+                "there is no list `{path}` in the recipe: give the whole list, as {path}=[…]"
             );
             let mut inner = Table::new();
             in_table(&mut inner, &path, rest, value)?;

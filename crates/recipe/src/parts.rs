@@ -13,10 +13,10 @@ use std::path::PathBuf;
 pub struct DataRecipe {
     /// Name of the data set.
     pub name: String,
-    /// Fraction held out for testing, of data that has no published test set.
+    /// Fraction held out for testing, if the data has no published test set.
     #[serde(default = "test")]
     pub test: f64,
-    /// Fraction of the rest held out for validation.
+    /// Fraction of the remaining samples held out for validation.
     #[serde(default = "validation")]
     pub validation: f64,
     /// Seed of both splits, which are the same for every repetition.
@@ -29,7 +29,8 @@ pub struct DataRecipe {
     /// teacher is trained on all labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels_per_class: Option<usize>,
-    /// Class of which the student is trained on no sample. The teacher is trained on all classes.
+    /// Class whose samples are left out of the training of the student. The teacher is trained on
+    /// all classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_class: Option<usize>,
     /// Random augmentation of the training images.
@@ -117,7 +118,8 @@ pub struct TrainingRecipe {
 pub struct StageRecipe {
     /// Name of the stage and of its folder.
     pub name: String,
-    /// Number of passes over the training samples; the rest of the training is that of the student.
+    /// Number of passes over the training samples; all other settings are those of the training of
+    /// the student.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
     /// Parameters that are trained.
@@ -156,8 +158,8 @@ impl StageRecipe {
     }
 }
 
-/// A route of anchors: states of the teacher from early in its training to its end, which the
-/// student is distilled from one after the other.
+/// A route of anchors: states of the teacher from early in its training to its end, from which the
+/// student is distilled one after the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteRecipe {

@@ -23,7 +23,7 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 ///
-/// Returns an error that names the file, the line where it can, and the key.
+/// Returns an error that names the file, the line if it is known, and the key.
 pub fn read(path: &Path, overridden: &[String], registry: &Registry) -> Result<Recipe> {
     let recipe = parse(path, overridden, registry)?;
     check_untrained(&recipe)
@@ -36,7 +36,7 @@ pub fn read(path: &Path, overridden: &[String], registry: &Registry) -> Result<R
 ///
 /// # Errors
 ///
-/// Returns an error that names the file, the line where it can, and the key.
+/// Returns an error that names the file, the line if it is known, and the key.
 pub fn parse(path: &Path, overridden: &[String], registry: &Registry) -> Result<Recipe> {
     let file = path.display();
     let text = text_of(path).with_context(|| file.to_string())?;
@@ -45,7 +45,7 @@ pub fn parse(path: &Path, overridden: &[String], registry: &Registry) -> Result<
         renamed::rename_keys(&mut table);
         strategy::refuse_tables(&table)?;
         paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
-        let recipe = understood(&table, registry).map_err(|fault| in_line(fault, &text))?;
+        let recipe = recipe_of_table(&table, registry).map_err(|fault| in_line(fault, &text))?;
         Ok((table, recipe))
     });
     let (table, mut recipe) = original.map_err(tidied).with_context(|| file.to_string())?;
@@ -71,7 +71,7 @@ fn changed(mut table: Table, overridden: &[String], registry: &Registry) -> Resu
     // Paths that are still relative are those of the changes.
     paths::make_absolute(&mut table, Path::new(""));
     strategy::refuse_tables(&table).context(AFTER)?;
-    let recipe = understood(&table, registry).map_err(anyhow::Error::from);
+    let recipe = recipe_of_table(&table, registry).map_err(anyhow::Error::from);
     recipe.map_err(tidied).context(AFTER)
 }
 
@@ -84,12 +84,12 @@ fn text_of(path: &Path) -> Result<String> {
     let size = fs::metadata(path)?.len();
     ensure!(
         size <= LARGEST,
-        "the file has {size} bytes, but a recipe has at most {LARGEST}: is it one?"
+        "the file has {size} bytes, but a recipe has at most {LARGEST}: is this file a recipe?"
     );
     Ok(fs::read_to_string(path)?)
 }
 
-/// Returns the table of a text, or an error with the place that is no TOML.
+/// Returns the table of a text, or an error with the position at which it is not TOML.
 fn table_of(text: &str) -> Result<Table> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let message = error.message().trim_end();
@@ -111,14 +111,13 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Returns the recipe that a table describes, with the names that the registry has for what it
-/// names.
-fn understood(table: &Table, registry: &Registry) -> Result<Recipe, Fault> {
+/// Returns the recipe that a table describes, with all names resolved by the registry.
+fn recipe_of_table(table: &Table, registry: &Registry) -> Result<Recipe, Fault> {
     check_finite(&Value::Table(table.clone()), "")?;
     let in_words = |error: toml::de::Error| error.message().to_string();
     let file: RecipeFile = typed_by(table, |table| table.clone().try_into().map_err(in_words))?;
-    // On its own: a misplaced key is found by the errors without each key, of which only the first
-    // counts.
+    // Read separately: `typed_by` finds the key of an error by reading the table without each of
+    // its keys, which works only for the first error.
     let mut recipe = file.with_strategy(registry, |table| {
         let strategy = typed_by(&table, |table| {
             StrategyRecipe::read(table.clone(), registry.strategies()).map_err(in_words)
@@ -140,7 +139,7 @@ fn in_line(fault: Fault, text: &str) -> anyhow::Error {
             let (line, _) = position(text, span.start);
             anyhow::Error::from(fault).context(format!("line {line}"))
         }
-        // The tables are right: it is about a name, or about the options of a strategy.
+        // The tables are valid: the fault is a name or an option of a strategy.
         _ => match names::line(text, &fault.key) {
             Some(line) => anyhow::Error::from(fault).context(format!("line {line}")),
             None => fault.into(),

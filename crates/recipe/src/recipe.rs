@@ -41,7 +41,7 @@ pub struct Recipe {
     pub registry: Registry,
 }
 
-/// A recipe as its file has it: only a registry knows what `[strategy]` may hold.
+/// A recipe as it is in its file. Only a registry knows the valid contents of `[strategy]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeFile {
@@ -62,7 +62,7 @@ pub struct RecipeFile {
 }
 
 impl RecipeFile {
-    /// Returns the recipe, with the strategy that `read` makes of the table of that name.
+    /// Returns the recipe, with the strategy that `read` creates from the table `strategy`.
     ///
     /// # Errors
     ///
@@ -94,12 +94,12 @@ fn seeds() -> Vec<u64> {
 
 impl Recipe {
     /// Reads a recipe from its table, with the strategies of the registry. Names of networks and
-    /// data sets stay as they are written, and nothing but the types is checked: see
+    /// data sets stay as they are written, and only the types are checked: see
     /// [`read`](crate::read).
     ///
     /// # Errors
     ///
-    /// Returns an error in the words of `serde` if a key or the type of a value is wrong.
+    /// Returns an error with the message of `serde` if a key or the type of a value is wrong.
     pub fn from_table(table: Table, registry: &Registry) -> Result<Self, Error> {
         let file: RecipeFile = table.try_into()?;
         file.with_strategy(registry, |table| {

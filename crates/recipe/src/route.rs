@@ -42,8 +42,8 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             let anchor_stages = Route::new(anchors, student.epochs).anchor_stages();
             ensure!(
                 anchor_stages.len() == anchors,
-                "`student.training.epochs` is {}, which leaves epochs for {} of the {anchors} \
-                 anchors only: give a multiple of {anchors}",
+                "`student.training.epochs` is {}, which leaves epochs for only {} of the {anchors} \
+                 anchors: give a multiple of {anchors}",
                 student.epochs,
                 anchor_stages.len()
             );
@@ -104,7 +104,7 @@ mod tests {
                 "route.by=hard",
                 "`route.by` should be one of interval, hardness",
             ),
-            ("student.training.epochs=9", "epochs for 3 of the 4 anchors"),
+            ("student.training.epochs=9", "epochs for only 3 of the 4 anchors"),
             ("teacher.weights=a.bpk", "leave out `teacher.weights`"),
             (
                 "teacher.training.patience=1",

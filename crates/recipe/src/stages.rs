@@ -120,7 +120,7 @@ fn check_losses_of_stage<'a>(
         let mut known = earlier.keys();
         if let Some(other) = known.find(|it| it.to_lowercase() == folded && **it != loss.name) {
             bail!(
-                "the loss `{}` differs from `{other}` of an earlier stage by its case alone, and both \
+                "the loss `{}` differs from `{other}` of an earlier stage only by its case, and both \
                  name files: give one of them another `name`",
                 loss.name
             );
@@ -148,7 +148,7 @@ fn check_continuation(earlier: &Loss, stage: &str, loss: &Loss) -> Result<()> {
     ensure!(
         prepared(earlier) == prepared(loss),
         "the loss `{}` continues with the {} of the loss of that name in the stage `{stage}`, which is \
-         prepared otherwise: give both the same options, or one of them another `name`",
+         prepared differently: give both the same options, or one of them another `name`",
         loss.name,
         earlier
             .preparation
@@ -399,7 +399,7 @@ mod tests {
             "{slashed}"
         );
         let other_case = error(RECIPE, &[&same, "stage.1.loss.1.name=KD"]);
-        assert!(other_case.contains("by its case alone"), "{other_case}");
+        assert!(other_case.contains("only by its case"), "{other_case}");
         let both = "stage.0.loss=[{ kind = 'learned-temperature', name = 'kd' }, \
                     { kind = 'learned-temperature', name = 'Kd' }]";
         let both = error(RECIPE, &[both]);

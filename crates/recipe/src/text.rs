@@ -5,7 +5,7 @@ const LONGEST_WORD: usize = 250;
 /// The longest error, in characters.
 const LONGEST_ERROR: usize = 4000;
 
-/// Returns a text with its control characters escaped, which a terminal would obey.
+/// Returns a text with its control characters escaped, which a terminal would interpret.
 pub fn escaped(text: &str) -> String {
     let escape = |c: char| match c.is_control() {
         true => c.escape_default().to_string(),

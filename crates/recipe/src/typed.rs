@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// Refuses a list where a table is expected: serde reads one as the fields of a table in their
-/// order, which is a typing error in a recipe.
+/// order, which is a mistake in a recipe.
 ///
 /// # Errors
 ///
@@ -50,8 +50,8 @@ pub fn typed_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Fa
     })
 }
 
-/// Returns what `read` makes of the value of a key, which the error names; the error of `read` is
-/// that of a deserializer of serde.
+/// Returns the result of `read` for the value of a key, which the error names. The error of `read`
+/// is the message of a deserializer of serde.
 pub fn typed_value_by<T>(
     key: &str,
     value: Value,
@@ -63,7 +63,8 @@ pub fn typed_value_by<T>(
     })
 }
 
-/// Returns the value that `read` makes of a table; its error is that of a deserializer of serde.
+/// Returns the result of `read` for a table. The error of `read` is the message of a deserializer
+/// of serde.
 pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) -> Result<T, Fault> {
     read(table).map_err(|message| {
         let root = Value::Table(table.clone());
@@ -77,11 +78,12 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
     })
 }
 
-/// Returns the path of the value that an error is about: the message of a deserializer often has
-/// the value without its path.
+/// Returns the path of the value that causes an error, since the message of a deserializer often
+/// contains the value without its path.
 ///
-/// Without the value the error is another one, or there is none. A deserializer reads the keys of a
-/// table in their order and misses keys after that, so that this holds for no other value.
+/// If this value is removed, reading fails with another error or succeeds. If any other value is
+/// removed, it fails with the same error, since a deserializer reads the keys of a table in order
+/// and checks for missing keys last.
 fn locate(root: &Value, fails_alike: &dyn Fn(&Value) -> bool, message: &str) -> Vec<String> {
     let mut path = Vec::new();
     while let Some(key) = next_key(root, &path, fails_alike, message) {
@@ -105,7 +107,7 @@ fn next_key(
                     }
                 })
             };
-            // Without its kind, a table is not understood at all.
+            // Without its kind, a table cannot be read at all.
             let mut others = table.keys().filter(|key| *key != "kind");
             let culprit = others.find(|key| !fails_alike(&without(key)));
             let kind = table.contains_key("kind") && is_about_a_value(message);
@@ -144,8 +146,8 @@ fn is_about_a_value(message: &str) -> bool {
 }
 
 /// Returns the path of the name that a message refuses as an unknown variant, in the value at a
-/// path. It may stand there more than once, so that no single key is to blame; and the kind of a
-/// table is read with it.
+/// path. The name may occur there more than once, so that no single key causes the error, and the
+/// kind of a table is read with it.
 fn with_variant(root: &Value, path: Vec<String>, message: &str) -> Vec<String> {
     let Some(name) = message
         .strip_prefix("unknown variant `")

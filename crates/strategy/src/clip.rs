@@ -14,9 +14,9 @@ use burn_distill_core::{Clock, Terms, WeightSchedule};
 /// gradient = g + d · min(1, share(epoch) · ‖g‖₂ / ‖d‖₂)
 /// ```
 ///
-/// The weight decay of an optimizer is not part of the gradients. A parameter that only these terms
-/// depend on, such as that of an adapter, has their gradient unclipped, since it would not learn
-/// with a bound of zero.
+/// The weight decay of an optimizer is not part of the gradients. The gradient of a parameter on
+/// which only these terms depend, such as a weight of an adapter, is not clipped, since its bound
+/// would be zero.
 ///
 /// [`OfflineDistiller::with_clipped`](crate::OfflineDistiller::with_clipped) trains with it.
 ///
@@ -62,24 +62,24 @@ impl ClippedTerms {
         Self { names, share }
     }
 
-    /// Returns these terms of a loss.
+    /// Returns the selected terms of a loss.
     ///
     /// # Panics
     ///
-    /// Panics if the loss does not have one of them.
+    /// Panics if the loss lacks one of them.
     pub fn of(&self, terms: Terms) -> Terms {
         for name in &self.names {
             let known: Vec<_> = terms.iter().map(|term| term.name.as_str()).collect();
             assert!(
                 known.contains(&name.as_str()),
-                "The loss has no term named `{name}`, which is to be clipped: its terms are {}.",
+                "The loss has no term `{name}` to clip: its terms are {}.",
                 known.join(", ")
             );
         }
         terms.only(|name| self.has(name))
     }
 
-    /// Returns whether a term with this name is one of them.
+    /// Returns whether the term with this name is selected.
     pub fn has(&self, name: &str) -> bool {
         self.names.iter().any(|own| own == name)
     }
@@ -94,13 +94,13 @@ pub(crate) fn others(terms: Terms, clipped: &[ClippedTerms]) -> Terms {
     let others = terms.only(|name| !clipped.iter().any(|clipped| clipped.has(name)));
     assert!(
         !others.is_empty(),
-        "A loss needs a term that is not clipped. Clip fewer terms, or add one."
+        "A loss needs at least one term that is not clipped: clip fewer terms, or add one."
     );
     others
 }
 
-/// Returns the gradients of `module` for all terms: of the other terms, plus the clipped gradients
-/// of the others.
+/// Returns the gradients of `module` for all terms: those of the unclipped terms plus the clipped
+/// gradients of the remaining terms.
 pub(crate) fn add_clipped<M: Module>(
     others: GradientsParams,
     clipped: &[(&ClippedTerms, GradientsParams)],

@@ -5,11 +5,10 @@ use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::TrainOutput;
 use burn_distill_core::{Batch, Input};
 
-/// A strategy of distillation: how the loss of a batch is computed, and the steps of a training
-/// with it.
+/// A distillation strategy: computes the loss of a batch and takes the steps of a training.
 ///
 /// Only [`forward`](Self::forward) is required. [`learner_model!`](crate::learner_model) implements
-/// the steps of burn by those of this trait, so that burn's `SupervisedTraining` and
+/// burn's step traits with the methods of this trait, so that burn's `SupervisedTraining` and
 /// [`Training`](crate::Training) train the module.
 ///
 /// # Example
@@ -47,20 +46,19 @@ pub trait Distillation: Module {
     /// Computes the loss of a batch, term by term, and the values of its metrics.
     fn forward(&self, batch: &Batch<Self::Input>) -> DistillationOutput;
 
-    /// Computes the output and the gradients of a training step; without an implementation, the
-    /// gradients of the loss.
+    /// Computes the output and the gradients of a training step. Default: the output of
+    /// [`forward`](Self::forward) and the gradients of its loss.
     fn training_step(&self, batch: Batch<Self::Input>) -> TrainOutput<DistillationOutput> {
         let output = self.forward(&batch);
         TrainOutput::new(self, output.loss.backward(), output)
     }
 
-    /// Computes the output of a validation step; without an implementation, that of
-    /// [`forward`](Self::forward).
+    /// Computes the output of a validation step. Default: the output of [`forward`](Self::forward).
     fn validation_step(&self, batch: Batch<Self::Input>) -> DistillationOutput {
         self.forward(&batch)
     }
 
-    /// Takes the step of the optimizer, and updates what depends on the new parameters.
+    /// Takes the step of the optimizer, and updates all state that depends on the new parameters.
     fn optimizer_step(
         self,
         optimizer: &mut ModuleOptimizer,
@@ -70,8 +68,8 @@ pub trait Distillation: Module {
         optimizer.step(rate, self, gradients)
     }
 
-    /// Takes the step of the optimizer with the gradients of several devices, and updates what
-    /// depends on the new parameters.
+    /// Takes the step of the optimizer with the gradients of several devices, and updates all state
+    /// that depends on the new parameters.
     fn optimizer_step_multi(
         self,
         optimizer: &mut ModuleOptimizer,

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// A distiller whose type is known only at run time, for inputs of type `I`.
 ///
-/// As a module it equals the distiller inside: same parameters under the same paths, same records.
+/// As a module it equals the inner distiller: it has the same parameters, paths and records.
 ///
 /// # Example
 ///
@@ -22,7 +22,9 @@ use std::fmt;
 /// type Baseline = OfflineDistiller<DynNetwork<Tensor<4>>, NoTeacher, CrossEntropyObjective>;
 ///
 /// let network = NetworkConfig::by_name("mlp-8")?.init([1, 8, 8], 10, &Device::default())?;
-/// let distiller = DynDistiller::new(OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)));
+/// let cross_entropy = CrossEntropyObjective::new(1.0);
+/// let distiller = OfflineDistiller::without_teacher(network, cross_entropy);
+/// let distiller = DynDistiller::new(distiller);
 ///
 /// let inside = distiller.into_inner::<Baseline>();
 /// assert!(inside.is_some());

@@ -34,8 +34,8 @@ pub struct OfflineDistiller<S, T, O> {
     pub student: S,
     /// The teacher, which is not trained.
     pub teacher: T,
-    /// The training objective of the student. Its requirements are read in the first step: after
-    /// that, replace it in a clone of the distiller, which reads them again.
+    /// The training objective of the student. Its requirements are read in the first step. To
+    /// replace it later, clone the distiller: the clone reads them again.
     pub objective: O,
     /// Terms whose gradient is clipped.
     #[module(skip)]
@@ -107,7 +107,7 @@ where
         (views, student)
     }
 
-    /// Returns the context of a batch about whose views both networks have this knowledge.
+    /// Returns the context of a batch from the knowledge of both networks about its views.
     fn context<'a>(
         views: &'a [View<Knowledge, T::Output>],
         batch: &'a Batch<S::Input>,

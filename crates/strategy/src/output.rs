@@ -81,7 +81,7 @@ impl DistillationOutput {
         }
     }
 
-    /// Hides the loss, its terms and the values that are shown beside them.
+    /// Hides the loss, its terms and the values that are shown with them.
     pub fn hiding_terms(self) -> Self {
         Self {
             metrics: self.metrics.hiding_terms(),

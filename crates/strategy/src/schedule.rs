@@ -105,7 +105,7 @@ impl IntoScheduler for &LearningRateConfig {
     }
 }
 
-/// The highest valid learning rate: a higher one is surely a typing error.
+/// The highest valid learning rate: a higher one is surely a mistake.
 const HIGHEST_RATE: f64 = 1e3;
 /// The longest valid warm-up in epochs, so that products with steps stay far from an overflow.
 const LONGEST: usize = 1_000_000_000;

@@ -595,7 +595,7 @@ fn a_teacher_of_several_computes_in_training_mode_only_if_so_configured() {
 }
 
 #[test]
-#[should_panic(expected = "is selected of the network at index 2, but there are 2 networks")]
+#[should_panic(expected = "is selected for the network at index 2, but there are 2 networks")]
 fn taps_of_a_teacher_that_does_not_exist_are_refused() {
     let teachers: Vec<_> = [1, 2]
         .map(|seed| {

@@ -1,4 +1,4 @@
-//! Distil a network of your own, with a data set of your own that has few labels.
+//! Distill a custom network on a custom data set with few labels.
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::{nn::*, optim::AdamWConfig, prelude::*, tensor::activation::relu};
 use burn_distill::{data::digits, prelude::*};
@@ -55,6 +55,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let training = Training::new("runs/custom-model/student", &device, 30);
     let student = training.launch(student, adam.init(), 3e-3, (few, test.clone()))?;
     let predictions = Predictions::of(&student.model.student, &test)?;
-    println!("{:.1} % are right", 100.0 * predictions.accuracy());
+    println!("{:.1} % accuracy", 100.0 * predictions.accuracy());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Distil features: a hint (FitNets) between a layer of the student and a layer of its teacher.
+//! Distill features: a hint (FitNets) between a layer of the student and a layer of its teacher.
 use burn::nn::{Linear, LinearConfig};
 use burn::{optim::AdamConfig, prelude::*, tensor::activation::relu};
 use burn_distill::{data::digits, prelude::*};
@@ -51,6 +51,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let training = training.with_metrics([MetricKind::Accuracy, MetricKind::Term("hint".into())]);
     let student = training.launch(student, adam.init(), 3e-3, data.clone())?;
     let predictions = Predictions::of(&student.model.student, &data.1)?;
-    println!("{:.1} % are right", 100.0 * predictions.accuracy());
+    println!("{:.1} % accuracy", 100.0 * predictions.accuracy());
     Ok(())
 }

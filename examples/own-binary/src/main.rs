@@ -1,4 +1,4 @@
-//! The command of burn-distill with a network, a loss and a data set of your own.
+//! The command of burn-distill with a custom network, loss and data set.
 
 use burn::{nn::*, prelude::*, tensor::activation::relu};
 use burn_distill::core::{Check, numeric::l2_normalize};
@@ -34,7 +34,7 @@ impl Network for Perceptron {
     }
 }
 
-/// The logits of student and teacher should point the same way.
+/// The logits of student and teacher should have the same direction.
 #[derive(Module, Debug)]
 struct Direction;
 

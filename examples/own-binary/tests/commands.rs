@@ -91,10 +91,7 @@ fn the_network_is_inspected_for_the_inputs_that_it_takes() {
     assert_eq!(inspection["input"], serde_json::json!([2]));
 
     assert_eq!(inspection["multiply_adds"], Value::Null);
-    assert!(
-        text.contains("unknown for a network of a program"),
-        "{text}"
-    );
+    assert!(text.contains("unknown for a custom network"), "{text}");
     let wide = stdout(&[&arguments[..], &["--set", "width=64"]].concat());
     assert!(
         wide.starts_with("perceptron (width 64) for vectors"),

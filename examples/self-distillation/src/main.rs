@@ -90,8 +90,8 @@ fn from_deepest_exit(
     config.init(MultiExitConfig::new().init(network))
 }
 
-/// Creates a distiller for progressive self-distillation (PS-KD): the target moves from the label to
-/// the prediction for the same sample in the previous epoch.
+/// Creates a distiller for progressive self-distillation (PS-KD): the target moves from the label
+/// to the prediction for the same sample in the previous epoch.
 fn from_past_predictions(
     network: ConvNet,
     samples: usize,

@@ -1,4 +1,4 @@
-//! Distil a network for tables with 64 columns of numbers, with an objective of your own.
+//! Distill a network for tables with 64 columns of numbers, with a custom objective.
 
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::nn::{Linear, LinearConfig};
@@ -40,7 +40,7 @@ impl Network for Net {
     }
 }
 
-/// An objective of your own: the logits of student and teacher should have the same direction.
+/// A custom objective: the logits of student and teacher should have the same direction.
 #[derive(Module, Debug)]
 struct Direction {
     weight: f64,
@@ -110,7 +110,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         OfflineDistiller::without_teacher(Net::new(256, &device), CrossEntropyObjective::new(1.0));
     let teacher = fit("teacher", teacher, (all, test.clone()))?.student;
 
-    // The baseline starts with the initial weights of the student, and sees the same batches.
+    // The baseline starts with the initial weights of the student, and is trained on the same
+    // batches.
     let student = Net::new(16, &device);
     let student = || student.clone().valid();
     let baseline = OfflineDistiller::without_teacher(student(), CrossEntropyObjective::new(1.0));

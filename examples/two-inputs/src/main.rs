@@ -1,4 +1,4 @@
-//! Distil networks with two inputs: tokens, and a mask of the tokens that count.
+//! Distill networks with two inputs: tokens, and a mask of the tokens that count.
 
 use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};

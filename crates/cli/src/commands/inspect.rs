@@ -14,7 +14,7 @@ struct Inspection {
     input: InputShape,
     classes: usize,
     parameters: usize,
-    /// Unknown for a network of a program.
+    /// `None` for a network that a program adds.
     #[serde(skip_serializing_if = "Option::is_none")]
     multiply_adds: Option<usize>,
     taps: Vec<TapShape>,
@@ -82,7 +82,7 @@ fn text(inspection: &Inspection) -> String {
     }
     let cost = match inspection.multiply_adds {
         Some(count) => format!("multiply-adds  {:>14} per sample\n", grouped(count)),
-        None => "multiply-adds         unknown for a network of a program\n".into(),
+        None => "multiply-adds         unknown for a custom network\n".into(),
     };
     format!(
         "{} for {} and {} classes\n\

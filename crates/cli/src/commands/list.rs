@@ -35,7 +35,7 @@ pub fn list(args: &ListArgs, registry: &Registry) -> Result<()> {
 /// reference below the description.
 fn methods(entries: &[CatalogEntry], width: Option<usize>) -> String {
     let about = |entry: &CatalogEntry| match entry.about {
-        // All that is known of an entry of a program.
+        // Only the kind is known of an entry that a program adds.
         "" => entry.kind,
         about => about,
     };

@@ -14,9 +14,9 @@ use std::panic::{self, AssertUnwindSafe};
 
 /// Dashboard of burn, whose keys stop a run as Ctrl-C does.
 ///
-/// One key asks the training to stop. Another one ends the thread of the dashboard, and then every
-/// thread that shows something, by a panic. Here both request a stop, so that the run can be
-/// resumed and shows the command for it.
+/// In burn, one key asks the training to stop. Another one ends the thread of the dashboard, and
+/// every thread that uses the dashboard afterwards panics. Here both keys request a stop, so that
+/// the run can be resumed and shows the command for it.
 pub struct Dashboard {
     /// Dashboard of burn; none after it was ended.
     inner: Option<TuiMetricsRendererWrapper>,

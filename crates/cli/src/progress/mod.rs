@@ -45,7 +45,7 @@ fn is_dumb(kind: Option<&OsStr>) -> bool {
 }
 
 /// Returns the display that the command line asks for, or else the nearest one that the terminal
-/// can show. It serves all trainings of a command.
+/// can show. All trainings of a command use it.
 pub fn renderer(mode: ProgressMode, verbose: u8, stop: &Stop) -> Box<dyn MetricsRenderer> {
     let (mode, warning) = shown(mode, verbose, Terminal::of_this_program());
     if let Some(warning) = warning {

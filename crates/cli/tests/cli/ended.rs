@@ -110,7 +110,7 @@ fn weights_of_another_training_are_not_taken_for_those_of_a_finished_one() {
         let error = refused(&arguments);
 
         let folder = path.parent().unwrap().display();
-        let what = format!("{}: not the weights that", path.display());
+        let what = format!("{}: these are not the weights", path.display());
         let remedy = format!("remove the folder {folder} and continue with --resume");
         assert!(error.contains(&what) && error.contains(&remedy), "{error}");
         assert!(!out.path().join("result.json").exists());

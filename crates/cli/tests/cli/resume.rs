@@ -110,9 +110,9 @@ fn a_resume_with_another_recipe_says_what_differs() {
     let error = said(&output);
     assert_eq!(output.status.code(), Some(1), "{error}");
     for part in [
-        "this run was begun with another recipe",
-        "`seeds` is [0, 1, 2], but the run was begun with [3]",
-        "`student.training.epochs` is 60, but the run was begun with 3",
+        "this run was started with another recipe",
+        "`seeds` is [0, 1, 2], but the run was started with [3]",
+        "`student.training.epochs` is 60, but the run was started with 3",
         "--seed and --set",
     ] {
         assert!(error.contains(part), "{part}: {error}");

@@ -219,7 +219,7 @@ fn a_loss_continues_with_the_parameters_of_the_loss_of_its_name() {
     let error = String::from_utf8_lossy(&again.stderr).into_owned();
     assert_eq!(again.status.code(), Some(1), "{error}");
     assert!(
-        error.contains("warm/loss-kd.bpk: the stage `warm` left its `loss-kd` in this file"),
+        error.contains("warm/loss-kd.bpk: the artifact `loss-kd` of the stage `warm` is missing"),
         "{error}"
     );
 }

@@ -200,7 +200,7 @@ fn a_run_warns_of_a_ramp_that_is_longer_than_it_is() {
 
     assert_success(&output);
     let message = String::from_utf8(output.stderr).unwrap();
-    let warning = "warning: in 2 epochs the weight towards the ensemble only rises to 0.01 of";
+    let warning = "warning: in 2 epochs the weight of the ensemble term only rises to 0.01 of";
     assert!(message.contains(warning), "{message}");
 }
 

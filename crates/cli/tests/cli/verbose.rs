@@ -18,7 +18,7 @@ fn v_shows_the_parts_of_a_run_and_the_start_and_end_of_each_training() {
 
     for part in [
         "info: data: digits, images of 1x8x8, 10 classes; ",
-        "the student knows 30 labels",
+        "the student has 30 labels",
         "info: teacher: mlp-32, 2 410 parameters",
         "info: student: mlp-8, 610 parameters",
         "info: loss of the student: cross-entropy, weight 0.1",

@@ -205,7 +205,7 @@ struct FromGeneric<'a, T>(&'a mut T);
 /// Converts an object-safe visitor or mapper to a generic one.
 struct ToErased<'a, T: ?Sized>(&'a mut T);
 
-/// Converts a value to a type that is known to be its own.
+/// Converts a value to a type that is known to be the same.
 ///
 /// The rank of a tensor is part of its type, so code that is generic over the rank needs a
 /// conversion even after it has checked the rank.

@@ -58,8 +58,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         self.default_weight = weight.into();
     }
 
-    /// Declares that the gradient of the loss is clipped by default, and may have half the size of
-    /// the gradient of the other losses after a number of epochs.
+    /// Declares that the gradient of the loss is clipped by default. After `epochs` finished
+    /// epochs, it may have half the size of the gradient of the other losses.
     pub fn clip_at(&mut self, epochs: usize) {
         self.clipped_at = Some(epochs);
     }
@@ -174,8 +174,8 @@ impl<'a, I: Input> LossBuilder<'a, I> {
         read_config(self.table.as_ref(), default, &self.known)
     }
 
-    /// Removes some keys from the table and returns a table of their values, each under its second
-    /// name.
+    /// Removes some keys from the table and returns a table with their values. Each pair is a key
+    /// and its name in the new table.
     pub fn take_part(&mut self, keys: &[(&'static str, &'static str)]) -> Box<dyn LossTable> {
         let part = self.table.part(keys);
         for (key, _) in keys {

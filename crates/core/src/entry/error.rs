@@ -8,7 +8,7 @@ pub enum LossError {
     /// A value is out of its range.
     #[error(transparent)]
     Value(#[from] ConfigError),
-    /// Any other error, in words.
+    /// Any other error, as a message.
     #[error("{}", in_words(key, text))]
     Text {
         /// Key of the value that causes the error; empty if the loss as a whole does.

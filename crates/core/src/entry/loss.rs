@@ -76,7 +76,7 @@ pub struct LossEntry<I: Input> {
     pub weight: WeightSchedule,
     /// Whether the loss takes all teachers of a student at once.
     pub joint: bool,
-    /// Kind of the responses that the loss compares, in words, if it is not classes or tokens.
+    /// Description of the responses that the loss compares, if they are not classes or tokens.
     pub responses: Option<&'static str>,
     build: Build<I>,
 }

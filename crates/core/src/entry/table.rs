@@ -21,7 +21,8 @@ pub trait LossTable {
     /// Returns the value of a key as text for an error message.
     fn described(&self, key: &str) -> String;
 
-    /// Returns a table of the values of some keys, each under its second name.
+    /// Returns a table with the values of some keys. Each pair is a key and its name in the new
+    /// table.
     fn part(&self, keys: &[(&str, &str)]) -> Box<dyn LossTable>;
 
     /// Reads a configuration: the default fields, replaced by the values of the table.

@@ -59,9 +59,9 @@ impl<I: Input> LossBuilder<'_, I> {
         match values.iter().any(|value| *value > ZERO || value.is_nan()) {
             true => Ok(()),
             false => Err(LossError::new(format_args!(
-                "{} it is zero whatever the networks do, with these keys: a map of one position, for \
+                "{}, with these keys, it is zero whatever the networks do: a map of one position, for \
                  example, has nothing that a loss of positions compares. Name other taps as `student` \
-                 and `teacher`, or take another loss",
+                 and `teacher`, or use another loss",
                 between()
             ))),
         }

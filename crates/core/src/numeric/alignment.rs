@@ -1,18 +1,18 @@
 use super::{at_least_f32, l2_normalize};
 use burn::tensor::{Tensor, assert_shape};
 
-/// Computes the linear centered kernel alignment (CKA), a similarity of two sets of features of the same
-/// samples.
+/// Computes the linear centered kernel alignment (CKA), a similarity of two sets of features of the
+/// same samples.
 ///
 /// ```text
 /// K = X Xᵀ,  L = Y Yᵀ,   each centered and without its diagonal
 /// CKA = ⟨K, L⟩ / (‖K‖ ‖L‖)
 /// ```
 ///
-/// It is 1 for features that differ only by an offset, a scale and an orthogonal map, about 0 for independent
-/// features, and 0 for constant features. The numbers of features may differ, because the compared matrices
-/// have the size of the batch. The estimate is unbiased: a batch has fewer samples than a map has features, and
-/// with the biased estimate all wide layers would be similar.
+/// It is 1 for features that differ only by an offset, a scale and an orthogonal map, about 0 for
+/// independent features, and 0 for constant features. The numbers of features may differ, because
+/// the compared matrices have the size of the batch. The estimate is unbiased: a batch has fewer
+/// samples than a map has features, and with the biased estimate all wide layers would be similar.
 ///
 /// # Shapes
 ///
@@ -30,7 +30,7 @@ use burn::tensor::{Tensor, assert_shape};
 /// https://arxiv.org/abs/1905.00414), ICML 2019, with the unbiased estimate of L. Song et al.,
 /// [Feature Selection via Dependence Maximization](https://jmlr.org/papers/v13/song12a.html), JMLR
 /// 2012, which T. Nguyen et al., [Do Wide and Deep Networks Learn the Same Things?](
-/// https://arxiv.org/abs/2010.15327), ICLR 2021, take for batches.
+/// https://arxiv.org/abs/2010.15327), ICLR 2021, use for batches.
 #[doc(alias = "CKA")]
 pub fn linear_cka(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     let [batch_size, _] = a.dims();
@@ -42,12 +42,12 @@ pub fn linear_cka(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     cka_gram(a).mul(cka_gram(b)).sum()
 }
 
-/// Smallest number of samples for [CKA](linear_cka), because the unbiased estimate divides by the number of
-/// samples minus 1, 2 and 3.
+/// Smallest number of samples for [CKA](linear_cka), because the unbiased estimate divides by the
+/// number of samples minus 1, 2 and 3.
 pub const LEAST_CKA_SAMPLES: usize = 4;
 
-/// Computes the centered Gram matrix of a set of features as a unit vector, or zero if the features are
-/// constant. The [CKA](linear_cka) of two sets of features is the product of their vectors.
+/// Computes the centered Gram matrix of a set of features as a unit vector, or zero if the features
+/// are constant. The [CKA](linear_cka) of two sets of features is the product of their vectors.
 ///
 /// # Shapes
 ///

@@ -192,13 +192,13 @@ mod tests {
 
     #[test]
     fn empty_sequences_do_not_count() {
-        let (alone, _) = outcome(Some([[true; 3], [false; 3]]), |scores| scores);
+        let (single, _) = outcome(Some([[true; 3], [false; 3]]), |scores| scores);
         let (both, _) = outcome(Some([[true; 3], [true; 3]]), |scores| {
             // The second sequence agrees.
             scores.slice_fill([1..2, 0..2, 0..3, 0..3], 0.0)
         });
 
-        assert!((alone - 2.0 * both).abs() < 1e-6, "{alone} {both}");
+        assert!((single - 2.0 * both).abs() < 1e-6, "{single} {both}");
     }
 
     #[test]

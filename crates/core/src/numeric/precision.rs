@@ -17,8 +17,8 @@ pub fn at_least_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 }
 
 /// Converts a tensor to the precision in which a loss of `like` computes: double for double
-/// precision, single otherwise. It serves for a memory bank that is compared with the features of
-/// the student.
+/// precision, single otherwise. Use it for a memory bank that is compared with the features of the
+/// student.
 ///
 /// # Shapes
 ///

@@ -3,9 +3,9 @@ use burn::module::{Module, ModuleDisplay};
 
 /// Training objective of a student.
 ///
-/// A loss compares two tensors. An objective adds where the tensors come from, the names of its
-/// terms and their weights. It is a module because it can hold adapters and projections, which
-/// train with the student.
+/// A loss compares two tensors. An objective also specifies the source of the tensors, and the
+/// names and weights of its terms. It is a module because it can hold adapters and projections,
+/// which train with the student.
 ///
 /// `S` is the output of the student for a batch and `T` the output of the teacher: [`Knowledge`] if
 /// each is one network.
@@ -70,7 +70,7 @@ pub struct Context<'a, S = Knowledge, T = Knowledge> {
     /// Outputs for the further views: one less than the [required](Requirements::views) number of
     /// views.
     pub further: &'a [View<S, T>],
-    /// Labels of the samples.
+    /// Targets of the samples.
     pub targets: &'a Targets,
     /// Position of each sample in its data set. Empty if the loader does not know it.
     pub ids: &'a [usize],

@@ -38,7 +38,7 @@ pub enum LossDenominator {
     /// with fewer labels has a smaller loss.
     ///
     /// Reference: A. Tarvainen and H. Valpola, [Mean teachers are better role
-    /// models](https://arxiv.org/abs/1703.01780), NIPS 2017, whose code divides like this.
+    /// models](https://arxiv.org/abs/1703.01780), NIPS 2017, whose code divides by this number.
     All,
 }
 
@@ -97,7 +97,7 @@ impl CrossEntropyObjective {
     pub fn cross_entropy(student: Tensor<2>, targets: &Targets) -> Tensor<1> {
         match Self::cross_entropy_no_reduction(student.clone(), targets) {
             Some((rows, labeled)) => reduce_rows(rows, labeled, &Reduction::Mean),
-            // Connected to the graph, so that a step over unlabeled samples alone still works.
+            // Connected to the graph, so that a step over only unlabeled samples still works.
             None => connected_zero(student),
         }
     }

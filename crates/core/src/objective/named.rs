@@ -2,8 +2,8 @@ use burn::module::{Module, ModuleDisplay};
 
 /// A loss with a name. Every trait of losses requires it.
 ///
-/// A loss may implement several traits, for taps and for whole layers for instance; it has one name
-/// in all of them.
+/// A loss may implement several traits, such as [`TapLoss`](crate::TapLoss) and
+/// [`MultiLayerLoss`](crate::MultiLayerLoss). It has the same name in all of them.
 pub trait NamedLoss: Module + ModuleDisplay + 'static {
     /// Returns the name of the loss, which is also its name in recipes.
     fn name(&self) -> &'static str;

@@ -134,7 +134,7 @@ impl Clone for Checked {
 ///
 /// The adapters and the parameters of the losses train with the student. If the taps are sequences
 /// and a response is of [tokens](crate::Response::Tokens), the loss gets the mask of the tokens
-/// that count for student and teacher. An adapter sees zeros in place of the other tokens.
+/// that count for student and teacher. An adapter gets zeros in place of the other tokens.
 pub type TapObjective<L, A = NoAdapter> = Weighted<TapPairs<L, A>>;
 
 impl<L, A, P: IntoIterator<Item = TapPair<L, A>>> From<P> for TapPairs<L, A> {
@@ -204,7 +204,8 @@ impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
 }
 
 impl<L: TapLoss, A> TapPair<L, A> {
-    /// Panics if the loss cannot compare the two taps, of which the student's is adapted.
+    /// Panics if the loss cannot compare the student's tap, after its adapter, with the teacher's
+    /// tap.
     fn check(&self, student: &Tap, teacher: &Tap) {
         if let Err(error) = self.loss.check_taps(student, teacher) {
             panic!(

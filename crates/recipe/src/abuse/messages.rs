@@ -166,7 +166,7 @@ fn a_kind_that_there_is_not_is_named_with_the_nearest_wherever_it_stands() {
         let alone = format!("{:#}", recipe(&text, &[]).unwrap_err());
         let hint = format!("(did you mean `{nearest}`?)");
         assert!(alone.contains(key) && alone.contains(&hint), "{alone}");
-        // Of both networks, neither alone is to blame.
+        // If both networks have the value, neither one is named.
         let both = text.replace(
             "training = { epochs = 1 }",
             &format!("training = {{ epochs = 1, {training} }}"),

@@ -205,7 +205,7 @@ fn the_labels_never_have_a_negative_weight() {
         let error = format!("{:#}", recipe(RECIPE, &[&strategy]).unwrap_err());
         assert!(
             error.contains(
-                "`strategy.weight` should be from 0 to 1 (the labels have the rest of 1)"
+                "`strategy.weight` should be from 0 to 1 (the weight of the labels is 1 minus it)"
             ),
             "{kind}: {error}"
         );

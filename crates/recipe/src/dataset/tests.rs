@@ -92,7 +92,7 @@ fn the_checksum_is_that_of_the_contents() {
 
     assert_eq!(checksum(tokens()), checksum(tokens()));
     assert_ne!(checksum(tokens()), checksum(masked.unwrap()));
-    // That of images is what it was before there were others.
+    // The shape of images is the same as before other inputs were supported.
     let digits = DatasetName::Digits.load(&DataSource::default()).unwrap();
     let plain = digits.checksum();
     assert_eq!(any_published(digits).checksum(), plain);
@@ -108,12 +108,18 @@ fn sizes_that_do_not_fit_are_refused() {
         vectors(3, 0),
         "x: 1 labels and 3 numbers do not make vectors of 2 features"
     );
-    assert_eq!(vectors(2, 1), "x: label 1, but 1 classes");
+    assert_eq!(
+        vectors(2, 1),
+        "x: label 1 is not below the number of classes, 1"
+    );
     let tokens = |sequences: &[Vec<usize>]| {
         let made = ArrayDataset::tokens("x", 5, sequences, vec![0], ["a"]);
         made.unwrap_err().to_string()
     };
-    assert_eq!(tokens(&[vec![5]]), "x: token 5, but the vocabulary has 5");
+    assert_eq!(
+        tokens(&[vec![5]]),
+        "x: token 5 is not below the size of the vocabulary, 5"
+    );
     assert!(tokens(&[vec![]]).contains("do not make sequences of 0 tokens"));
 }
 

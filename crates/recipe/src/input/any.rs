@@ -236,7 +236,7 @@ impl InputShape {
     ///
     /// # Errors
     ///
-    /// Returns an error if the input is no image.
+    /// Returns an error if the input is not an image.
     pub fn image(&self) -> Result<[usize; 3], OtherKind> {
         match self {
             Self::Image(shape) => Ok(*shape),
@@ -247,7 +247,7 @@ impl InputShape {
         }
     }
 
-    /// Returns the shape of a sample as [`Input::sample_shape`] has it.
+    /// Returns the shape of a sample in the form of [`Input::sample_shape`].
     pub fn sample_shape(&self) -> Vec<usize> {
         match self {
             Self::Image(shape) => shape.to_vec(),

@@ -11,8 +11,8 @@ use std::fmt;
 
 /// Memory of an [`AnyInput`].
 ///
-/// In the module tree it is the memory inside: a checkpoint is the same as that of a network with a
-/// fixed type of input.
+/// The module tree contains only the inner memory, so a checkpoint is the same as that of a network
+/// with a fixed type of input.
 #[derive(Clone, Debug)]
 pub enum AnyMemory {
     /// Images.
@@ -149,7 +149,7 @@ impl Bufferable for AnyInput {
             }
             (Self::Tokens(tokens), AnyMemory::Tokens(memory)) => tokens.remember(memory),
             (other, _) => panic!(
-                "The memory should be of inputs of one kind, but is asked to remember {}.",
+                "The memory holds inputs of another kind than the given {}.",
                 other.kind()
             ),
         }

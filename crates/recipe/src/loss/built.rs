@@ -14,7 +14,7 @@ pub struct Loss {
     pub clip: Option<LossClip>,
     /// Training before that of the student, if there is one.
     pub preparation: Option<Preparation>,
-    /// Student with another network around it, on the CPU, if the loss needs one.
+    /// Wrapped student, on the CPU, if the loss needs one.
     pub student: Option<AnyNetwork>,
 }
 

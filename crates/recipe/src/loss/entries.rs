@@ -44,7 +44,7 @@ impl Losses {
     ///
     /// # Panics
     ///
-    /// Panics if its name or an alias is empty, or is given twice, also by another loss.
+    /// Panics if its name or an alias is empty, repeated, or taken by another loss.
     pub fn add(&mut self, loss: LossEntry) {
         assert_names("loss", "losses", &loss.catalog, |name| {
             self.get(name).is_some()

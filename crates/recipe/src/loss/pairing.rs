@@ -28,7 +28,8 @@ pub fn pair_layers(inputs: Option<(AnyInput, Notices)>) -> PairLayers<AnyInput> 
                 ));
                 return Ok(chosen.pairs);
             }
-            // Without inputs the similarity is unknown, and any pairs serve to check the rest.
+            // Without inputs the similarity is unknown, and any pairs suffice to check the other
+            // values.
             (LayerChoice::Uniform, _) | (LayerChoice::Cka, None) => {
                 (known(), Pairing::Uniform(pairs))
             }

@@ -2,13 +2,13 @@ use super::Loss;
 use crate::input::AnyNetwork;
 use anyhow::{Result, bail};
 
-/// Returns the student with another network around it, if one of the losses needs one.
+/// Returns the wrapped student, if one of the losses needs one.
 pub fn student_of(losses: &[Loss]) -> Result<Option<AnyNetwork>> {
     let mut changing = losses.iter().filter(|loss| loss.student.is_some());
     let first = changing.next();
     if let (Some(first), Some(second)) = (first, changing.next()) {
         bail!(
-            "the losses `{}` and `{}` both change the student, which only one can: leave one out",
+            "the losses `{}` and `{}` both change the student, but only one loss can: leave one out",
             first.name,
             second.name
         );

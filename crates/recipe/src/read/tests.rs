@@ -82,7 +82,7 @@ fn values_out_of_range_are_named() {
             "`data.without_class` should be from 0 to 9, but is 10",
         ),
         ("seeds=[]", "`seeds` is empty"),
-        ("seeds=[1, 1]", "`seeds` holds a seed twice"),
+        ("seeds=[1, 1]", "`seeds` contains a seed twice"),
         ("name='../x'", "as it names files, but is `../x`"),
         ("name='x.'", "`name` should be of up to 200 letters"),
         (
@@ -227,7 +227,7 @@ fn one_term_bounds_those_that_are_clipped() {
 
     assert!(error(&clipped, &[]).contains("every loss has a `clip`"));
     assert!(recipe(&clipped, &["loss.0.clip=false"]).is_ok());
-    // What is clipped by default goes without where nothing bounds it.
+    // A loss that is clipped by default is not clipped if no other loss bounds it.
     let changes = ["teacher.model=convnet-4-8", "student.model=convnet-4-8"];
     let alone = [&changes[..], &["loss=[{ kind = 'mhgd' }]"]].concat();
     assert!(recipe(RECIPE, &alone).is_ok());

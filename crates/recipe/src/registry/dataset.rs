@@ -72,7 +72,8 @@ impl DatasetSource for DatasetName {
     }
 }
 
-/// Checks that a data set has at least two classes, and that its test set is like its training set.
+/// Checks that a data set has at least two classes, and that its test set has the classes and the
+/// shape of its training set.
 fn check_published(published: &TrainTestData<AnyDataset>) -> Result<()> {
     let train = &published.train;
     let classes = train.num_classes();
@@ -84,7 +85,7 @@ fn check_published(published: &TrainTestData<AnyDataset>) -> Result<()> {
         let of_test = (test.shape(), test.num_classes());
         ensure!(
             of_test == (train.shape(), classes),
-            "the test set holds {} of {} classes, but the training set {} of {classes}: both should be alike",
+            "the test set holds {} of {} classes, but the training set {} of {classes}: both should have the same shape and number of classes",
             of_test.0,
             of_test.1,
             train.shape()

@@ -113,7 +113,7 @@ impl Registry {
     ///
     /// # Panics
     ///
-    /// Panics if its name or an alias is empty, or is given twice, also by another loss.
+    /// Panics if its name or an alias is empty, repeated, or taken by another loss.
     pub fn with_loss(mut self, loss: LossEntry) -> Self {
         self.entries().losses.add(loss);
         self
@@ -123,7 +123,7 @@ impl Registry {
     ///
     /// # Panics
     ///
-    /// Panics if its name or an alias is empty, or is given twice, also by another strategy.
+    /// Panics if its name or an alias is empty, repeated, or taken by another strategy.
     pub fn with_strategy(mut self, strategy: StrategyEntry) -> Self {
         assert_names("strategy", "strategies", &strategy.catalog, |name| {
             self.strategy_catalog().iter().any(|it| it.has_name(name))
@@ -151,7 +151,7 @@ impl Registry {
         self
     }
 
-    /// Sets where the files of data sets are.
+    /// Sets the location of the files of data sets.
     pub fn with_data_source(mut self, source: DataSource) -> Self {
         self.entries().source = source;
         self
@@ -172,8 +172,8 @@ impl Registry {
         &self.0.strategies
     }
 
-    /// Returns the entries of all strategies, for a list: also those that a recipe gives by other
-    /// tables than `[strategy]`.
+    /// Returns the entries of all strategies, for a list, including those that a recipe configures
+    /// in tables other than `[strategy]`.
     pub fn strategy_catalog(&self) -> Vec<CatalogEntry> {
         let strategies = self.0.strategies.iter();
         let mut catalog: Vec<_> = strategies.map(|entry| entry.catalog.clone()).collect();
@@ -215,7 +215,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no data set of this name, with the nearest one.
+    /// Returns an error that suggests the nearest name if there is no data set of this name.
     pub fn dataset_name(&self, name: &str) -> Result<&'static str> {
         Ok(self.dataset(name)?.entry.name)
     }

@@ -21,7 +21,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// Returns an error if the inputs are no images.
+    /// Returns an error if the inputs are not images.
     pub fn image(&self) -> Result<[usize; 3]> {
         match self.input {
             InputShape::Image(shape) => Ok(shape),
@@ -33,7 +33,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// Returns an error if the inputs are no vectors.
+    /// Returns an error if the inputs are not vectors.
     pub fn vector(&self) -> Result<usize> {
         match self.input {
             InputShape::Vector([features]) => Ok(features),
@@ -45,7 +45,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// Returns an error if the inputs are no sequences of vectors.
+    /// Returns an error if the inputs are not sequences of vectors.
     pub fn sequence(&self) -> Result<[usize; 2]> {
         match self.input {
             InputShape::Sequence(shape) => Ok(shape),
@@ -57,7 +57,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// Returns an error if the inputs are no sequences of tokens.
+    /// Returns an error if the inputs are not sequences of tokens.
     pub fn tokens(&self) -> Result<[usize; 2]> {
         match self.input {
             InputShape::Tokens { length, vocabulary } => Ok([length, vocabulary]),
@@ -118,7 +118,7 @@ pub trait Architecture: Send + Sync {
     }
 }
 
-/// Networks of a registry that are found by one pattern.
+/// Networks of a registry whose names follow one pattern.
 pub trait NetworkFamily: Send + Sync {
     /// Returns the entries for a list.
     fn entries(&self) -> Vec<CatalogEntry>;

@@ -40,8 +40,8 @@ impl Networks {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no network of this name, with the nearest one, or if it has no
-    /// such options.
+    /// Returns an error that suggests the nearest name if there is no network of this name, and an
+    /// error if it has no such options.
     pub fn get(&self, model: &ModelRecipe) -> Result<Arc<dyn Architecture>> {
         self.found(model).unwrap_or_else(|| {
             let examples: Vec<_> = self.0.iter().flat_map(|family| family.examples()).collect();

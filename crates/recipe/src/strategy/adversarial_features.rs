@@ -30,8 +30,8 @@ pub struct AdversarialFeaturesRecipe {
     pub peers: Peers,
     /// Order in which the networks step.
     pub order: PeerOrder,
-    /// Tap of each network that is judged, the student's first. Default: the output of its last
-    /// stage.
+    /// Tap of each network whose feature map the critic compares, the student's first. Default: the
+    /// output of its last stage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taps: Vec<String>,
     /// Optimization of the critics and of the layers that lead to the maps.
@@ -80,7 +80,7 @@ impl AdversarialFeaturesRecipe {
             taps => {
                 ensure!(
                     taps.len() == peers.len(),
-                    "`strategy.taps` should name one of each of {} networks, the student's first, \
+                    "`strategy.taps` should name one tap for each of {} networks, the student's first, \
                      but there are {}",
                     peers.len(),
                     taps.len()
@@ -149,7 +149,7 @@ fn last_stage(
             Some(peer) => (format!("strategy.peers.{peer}"), &peers[peer]),
         };
         format!(
-            "{place}: `{model}` has no feature maps, which the critics judge: take a \
+            "{place}: `{model}` has no feature maps, which the critics compare: take a \
              convolutional network, such as `convnet-8-16`"
         )
     })

@@ -42,12 +42,12 @@ pub struct BornAgainRecipe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BornAgainVariant {
-    /// Soft cross-entropy with the predictions of the generation before.
+    /// Soft cross-entropy with the predictions of the previous generation.
     #[default]
     Ban,
-    /// Cross-entropy with the labels, weighted by the confidence of the generation before.
+    /// Cross-entropy with the labels, weighted by the confidence of the previous generation.
     Cwtm,
-    /// Soft cross-entropy with these predictions, permuted but for the likeliest class.
+    /// Soft cross-entropy with these predictions, permuted except for the most probable class.
     Dkpp,
 }
 
@@ -128,7 +128,7 @@ impl Strategy for BornAgainRecipe {
     }
 
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
-        // The terms of the other variants are no losses of a recipe.
+        // A recipe cannot name the terms of the other variants as losses.
         if self.variant != BornAgainVariant::Ban {
             return Vec::new();
         }

@@ -79,7 +79,7 @@ impl ByotRecipe {
             }
             tables => {
                 let plain = context.student_network()?;
-                let why = "the deepest exit is trained on the labels alone";
+                let why = "the deepest exit is trained only on the labels";
                 let weight = context.cross_entropy_weight(&plain, why)?;
                 let network = context.draw(|| self.exits.0.init(student));
                 let shallow = network.exit_count() - 1;

@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail, ensure};
 ///
 /// # Errors
 ///
-/// Returns an error that says which table to leave out.
+/// Returns an error that names the table to leave out.
 pub fn check_no_teacher(recipe: &Recipe) -> Result<()> {
     let strategy = &recipe.strategy;
     ensure!(
         recipe.stages.is_empty() && recipe.route.is_none(),
-        "[[stage]] and [route] are for a trained teacher, and there is the strategy {}: leave \
-         them out, or the [strategy]",
+        "[[stage]] and [route] are for a trained teacher, but the strategy is {}: leave out \
+         these tables or the [strategy]",
         strategy.quoted()
     );
     ensure!(
@@ -55,7 +55,7 @@ pub fn check_numbers(recipe: &Recipe) -> Result<()> {
 ///
 /// # Errors
 ///
-/// Returns an error if there are losses, and an option of the terms of the authors too.
+/// Returns an error if there are both losses and an option of these terms.
 pub fn write_out_terms(recipe: &mut Recipe) -> Result<()> {
     if recipe.losses.is_empty() {
         let epochs = recipe.student.training.epochs;
@@ -64,8 +64,8 @@ pub fn write_out_terms(recipe: &mut Recipe) -> Result<()> {
         recipe.losses = strategy.take_terms(epochs, classes);
     } else if let Some(option) = recipe.strategy.options().option_of_terms() {
         bail!(
-            "`strategy.{option}` is of the terms that there are without [[loss]]: give it to a \
-             [[loss]], or leave those out"
+            "`strategy.{option}` is an option of the default terms, which [[loss]] replaces: give it \
+             to a [[loss]], or leave out the [[loss]]es"
         );
     }
     Ok(())

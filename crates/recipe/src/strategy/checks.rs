@@ -11,13 +11,13 @@ pub fn soft(temperature: Option<f64>, weight: Option<f64>) -> Result<(), ConfigE
     optional(weight, |value| check::weight("weight", value))
 }
 
-/// Checks a weight from 0 to 1: the cross-entropy with the labels has the rest of 1 as its weight.
+/// Checks a weight from 0 to 1. The weight of the cross-entropy with the labels is 1 minus it.
 pub fn rest_of_one(weight: Option<f64>) -> Result<(), ConfigError> {
     optional(weight, |value| {
         check::ensure(
             (0.0..=1.0).contains(&value),
             "weight",
-            "from 0 to 1 (the labels have the rest of 1)",
+            "from 0 to 1 (the weight of the labels is 1 minus it)",
             value,
         )
     })

@@ -70,7 +70,7 @@ impl CodistillationRecipe {
         self.peers.check(1)?;
         let models = self.peers.models(context.model());
         let peers = context.with_student(&models)?;
-        let why = "each peer is trained on the labels alone at first";
+        let why = "each peer is at first trained only on the labels";
         let (weight, tables) = context.cross_entropy_and_others(&peers[0], why)?;
         let target = self.target.ensemble();
         let (mut terms, together) =

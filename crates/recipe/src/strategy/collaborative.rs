@@ -32,7 +32,8 @@ pub struct CollaborativeRecipe {
     /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Weight of the soft targets, if there is no `[[loss]]`; the labels have the rest of 1.
+    /// Weight of the soft targets, if there is no `[[loss]]`. The weight of the labels is 1 minus
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }

@@ -41,7 +41,7 @@ impl<C: Defaults> Default for Configured<C> {
     }
 }
 
-/// Two configurations are equal if they are written alike.
+/// Two configurations are equal if they serialize to the same table.
 impl<C: Serialize> PartialEq for Configured<C> {
     fn eq(&self, other: &Self) -> bool {
         let [a, b] = [&self.0, &other.0].map(|config| serde_json::to_value(config).ok());

@@ -38,7 +38,7 @@ pub struct StrategyContext<'a> {
     pub task: Task,
     /// Seed of the initial weights.
     pub seed: u64,
-    /// Ids of the training samples, with the classes that the student knows.
+    /// Ids of the training samples of the student, each with its class if it is labeled.
     pub samples: Vec<(usize, Option<usize>)>,
     /// A batch of training inputs; none before the data is loaded.
     pub inputs: Option<AnyInput>,
@@ -80,7 +80,7 @@ where
 /// Views of a sample that a training takes.
 #[derive(Clone, Copy)]
 pub enum ViewMode {
-    /// This number of views, each augmented on its own.
+    /// This number of views, each augmented independently.
     Views(usize),
     /// The sample and another one of its class.
     Pairs,
@@ -312,8 +312,8 @@ impl<'a> StrategyContext<'a> {
         for loss in &losses {
             ensure!(
                 loss.objective.requirements().teacher == TapSelection::None,
-                "the loss `{}` compares features, and {teacher} has none but its predictions: give a \
-                 loss of responses",
+                "the loss `{}` compares features, but {teacher} has only predictions: give a loss of \
+                 responses",
                 loss.name
             );
         }
@@ -433,7 +433,7 @@ pub fn accuracy_of(kind: &str, number: usize) -> MetricKind {
     MetricKind::Shown(format!("{kind} {number} accuracy"))
 }
 
-/// Returns the accuracy of all networks together.
+/// Returns the accuracy of the ensemble of all networks.
 pub fn ensemble_accuracy() -> MetricKind {
     MetricKind::Shown("ensemble accuracy".into())
 }

@@ -66,7 +66,7 @@ pub struct DinoRecipe {
     pub epochs: Option<usize>,
     /// Decay of the moving average at first; 1 in the end.
     pub decay: f64,
-    /// Whether the outputs of the average are computed in training mode, as by the authors.
+    /// Whether the outputs of the average are computed in training mode, as in the authors' code.
     pub training_mode: bool,
     /// Decoupled weight decay over the epochs without labels, in place of that of the optimizer. It
     /// is not applied to biases and other one-dimensional parameters.

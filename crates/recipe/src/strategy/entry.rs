@@ -11,7 +11,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use toml::{Table, Value};
 
-/// Options of a strategy in a recipe, and how it is prepared from them.
+/// Options of a strategy in a recipe, from which its training is prepared.
 ///
 /// The options are the fields of the type, which `serde` reads, and [`Check`] checks their ranges.
 pub trait Strategy: StrategyOptions + Check {
@@ -37,7 +37,7 @@ pub trait Strategy: StrategyOptions + Check {
     }
 
     /// Returns the terms of the authors for a recipe without losses, and takes their options, so
-    /// that these are not given twice. Returns no terms if they are no losses of a recipe.
+    /// that these are not given twice. Returns no terms if a recipe cannot name them as losses.
     fn take_terms(&mut self, _epochs: usize, _classes: usize) -> Vec<Table> {
         Vec::new()
     }
@@ -53,7 +53,7 @@ pub trait Strategy: StrategyOptions + Check {
         None
     }
 
-    /// Returns whether the training takes several views of each sample, whatever the losses are.
+    /// Returns whether the training takes several views of each sample, regardless of the losses.
     fn uses_several_views(&self) -> bool {
         false
     }
@@ -203,14 +203,14 @@ impl StrategyRecipe {
     ///
     /// # Errors
     ///
-    /// Returns an error in the words of `serde` if there is no entry of that kind, or if the
+    /// Returns an error with the message of `serde` if there is no entry of that kind, or if the
     /// options are not those of the strategy.
     pub fn read<E: Error>(mut table: Table, entries: &[StrategyEntry]) -> Result<Self, E> {
         let Some(kind) = table.remove("kind") else {
             return Err(E::missing_field("kind"));
         };
         let Value::String(kind) = kind else {
-            // In the words of every other value of the wrong type.
+            // With the message for any other value of the wrong type.
             let error = kind.try_into::<String>().err();
             let message = error.map(|error| error.message().to_string());
             return Err(E::custom(message.unwrap_or_default()));
@@ -237,7 +237,7 @@ impl Clone for StrategyRecipe {
     }
 }
 
-/// Two strategies are equal if they are written alike.
+/// Two strategies are equal if their names and tables are equal.
 impl PartialEq for StrategyRecipe {
     fn eq(&self, other: &Self) -> bool {
         let tables = [self, other].map(|strategy| strategy.options.table().ok());

@@ -36,9 +36,9 @@ pub struct GroupLeaderRecipe {
     pub tap: String,
     /// Whether gradients flow into the targets, as in the authors' code.
     pub reference_gradients: bool,
-    /// Temperature towards the ensemble.
+    /// Softmax temperature of the ensemble term.
     pub temperature: f64,
-    /// Number of epochs until the weight towards the ensemble is 1.
+    /// Number of epochs until the weight of the ensemble term is 1.
     pub ramp_epochs: usize,
     /// Interval at which that weight changes. Default: once per epoch.
     pub ramp_interval: RampInterval,

@@ -36,11 +36,12 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<MeanTeacherRecipe>(Catalog
 pub struct MeanTeacherRecipe {
     /// Decay of the moving average, in the end.
     pub decay: f64,
-    /// Whether the average begins as the mean of the steps so far.
+    /// Whether the average starts as the mean of the steps so far.
     pub warm_up: bool,
-    /// Whether the outputs of the average are computed in training mode, as by the authors.
+    /// Whether the outputs of the average are computed in training mode, as in the authors' code.
     pub training_mode: bool,
-    /// Whether the average begins with other random weights than the student, as by the authors.
+    /// Whether the average starts with other random weights than the student, as in the authors'
+    /// code.
     pub random_start: bool,
     /// Number of labeled samples in every batch; 0 draws batches from all samples alike. Default: a
     /// quarter of the batch where `data.labels_per_class` is given, else 0.
@@ -49,7 +50,7 @@ pub struct MeanTeacherRecipe {
     /// Weight of the consistency in the end, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// Number of epochs until then, if there is no `[[loss]]`.
+    /// Number of epochs over which this weight rises, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
     /// Interval at which that weight changes. Default: once per epoch.

@@ -190,7 +190,7 @@ pub mod tests {
                 "strategy={ kind = 'tf-kd', variant = 'virtual' }",
                 r#"{ kind = "cross-entropy", weight = 0.9 } { kind = "virtual-teacher", multiplier = 1.0, temperature = 20.0, weight = 0.1 }"#,
             ),
-            // MobileNetV2: 1 of theirs, on ten classes.
+            // MobileNetV2: the authors' multiplier of 1, on ten classes.
             (
                 "strategy={ kind = 'tf-kd', variant = 'virtual', temperature = 40, weight = 0.75, multiplier = 1 }",
                 r#"{ kind = "cross-entropy", weight = 0.25 } { kind = "virtual-teacher", multiplier = 0.1, temperature = 40.0, weight = 0.75 }"#,
@@ -226,7 +226,7 @@ pub mod tests {
     }
 
     #[test]
-    fn critics_judge_the_map_of_the_last_stage() {
+    fn critics_compare_the_map_of_the_last_stage() {
         for (model, expected) in [
             ("convnet-4-8", "layer2"),
             ("convnet-4-4-8", "layer3"),
@@ -369,11 +369,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'mutual', peers = 0 }"],
-                "`strategy.peers` should be from 1 to 64 networks beside the student, but is 0",
+                "`strategy.peers` should be from 1 to 64 networks besides the student, but is 0",
             ),
             (
                 vec!["strategy={ kind = 'okddip', peers = ['mlp-8'] }"],
-                "`strategy.peers` should be from 2 to 64 networks beside the student, but is 1",
+                "`strategy.peers` should be from 2 to 64 networks besides the student, but is 1",
             ),
             (
                 vec!["strategy={ kind = 'mutual', peers = ['resnt20'] }"],
@@ -413,7 +413,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=codistillation", "loss=[{ kind = 'kd' }]"],
-                "one loss of the kind `cross-entropy`, since each peer is trained on the labels alone at first",
+                "one loss of the kind `cross-entropy`, since each peer is at first trained only on the labels",
             ),
             (
                 vec![
@@ -434,14 +434,14 @@ pub mod tests {
                     "strategy={ kind = 'mutual', weight = 2 }",
                     "loss=[{ kind = 'kd' }]",
                 ],
-                "`strategy.weight` is of the terms that there are without [[loss]]",
+                "`strategy.weight` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec![
                     "strategy={ kind = 'tf-kd', multiplier = 50 }",
                     "loss=[{ kind = 'kd' }]",
                 ],
-                "`strategy.multiplier` is of the terms that there are without [[loss]]",
+                "`strategy.multiplier` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec!["strategy={ kind = 'tf-kd', variant = 'vitual' }"],
@@ -452,14 +452,14 @@ pub mod tests {
                     "strategy={ kind = 'tf-kd', variant = 'virtual' }",
                     "loss=[{ kind = 'hard' }, { kind = 'kd' }]",
                 ],
-                "`loss.1` compares the student with a teacher, and a virtual teacher is no",
+                "`loss.1` compares the student with a teacher, but a virtual teacher is not",
             ),
             (
                 vec![
                     "strategy={ kind = 'tf-kd', variant = 'virtual', weight = 0.5 }",
                     "loss=[{ kind = 'hard' }]",
                 ],
-                "`strategy.weight` is of the terms that there are without [[loss]]",
+                "`strategy.weight` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec![
@@ -495,7 +495,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', taps = ['layer1'] }"],
-                "one of each of 2 networks, the student's first, but there are 1",
+                "one tap for each of 2 networks, the student's first, but there are 1",
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', taps = ['layer1', 'layr1'] }"],
@@ -507,11 +507,11 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=afd-chung", "student.model=mlp-8"],
-                "student.model: `mlp-8` has no feature maps, which the critics judge",
+                "student.model: `mlp-8` has no feature maps, which the critics compare",
             ),
             (
                 vec!["strategy={ kind = 'afd-chung', peers = ['vit-16-1-2'] }"],
-                "strategy.peers.0: `vit-16-1-2` has no feature maps, which the critics judge",
+                "strategy.peers.0: `vit-16-1-2` has no feature maps, which the critics compare",
             ),
             (
                 vec!["strategy.kind=mutual", "loss=[{ kind = 'sim-kd' }]"],
@@ -526,7 +526,7 @@ pub mod tests {
                     "strategy.kind=kdcl",
                     "loss=[{ kind = 'attention-transfer' }]",
                 ],
-                "compares features, and an ensemble has none",
+                "compares features, but an ensemble has only predictions",
             ),
             (
                 vec!["strategy.kind=kdcl", "loss=[{ kind = 'kd', views = 2 }]"],
@@ -551,7 +551,7 @@ pub mod tests {
                     "strategy={ kind = 'born-again', variant = 'dkpp' }",
                     "loss=[{ kind = 'kd' }]",
                 ],
-                "`strategy.variant` is of the terms that there are without [[loss]]",
+                "`strategy.variant` is an option of the default terms, which [[loss]] replaces",
             ),
             (
                 vec!["strategy={ kind = 'born-again', variant = 'dkp' }"],
@@ -577,14 +577,14 @@ pub mod tests {
                     "strategy={ kind = 'ema', ramp_epochs = 2 }",
                     "loss=[{ kind = 'hard' }]",
                 ],
-                "`strategy.ramp_epochs` is of the terms",
+                "`strategy.ramp_epochs` is an option of the default terms",
             ),
             (
                 vec![
                     "strategy={ kind = 'ema', ramp_interval = 'step' }",
                     "loss=[{ kind = 'hard' }]",
                 ],
-                "`strategy.ramp_interval` is of the terms",
+                "`strategy.ramp_interval` is an option of the default terms",
             ),
             (
                 vec!["strategy={ kind = 'one', ramp_interval = 'batch' }"],
@@ -603,7 +603,7 @@ pub mod tests {
             ),
             (
                 vec!["strategy.kind=ps-kd", "loss=[{ kind = 'hint' }]"],
-                "compares features, and the last epoch has none but its predictions",
+                "compares features, but the last epoch has only predictions",
             ),
             (
                 vec!["strategy={ kind = 'sd-dropout', probability = 1 }"],
@@ -785,10 +785,10 @@ pub mod tests {
             let text = fs::read_to_string(&page).unwrap();
             for snippet in text.split("```toml\n").skip(1) {
                 let snippet = snippet.split("```").next().unwrap();
-                // A loss alone is for a teacher, too.
+                // A recipe without a [strategy] needs a teacher.
                 let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
-                let alone = (!snippet.contains("[strategy]")).then_some(teacher);
-                let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(alone).collect();
+                let needed = (!snippet.contains("[strategy]")).then_some(teacher);
+                let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(needed).collect();
                 let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
                 let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));
                 described.insert(recipe.strategy.name());

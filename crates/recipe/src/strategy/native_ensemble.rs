@@ -37,10 +37,10 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<NativeEnsembleRecipe>(Cata
 pub struct NativeEnsembleRecipe {
     /// Number of branches.
     pub branches: usize,
-    /// Temperature towards the ensemble, if there is no `[[loss]]`.
+    /// Softmax temperature of the ensemble term, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Number of epochs until the weight towards the ensemble is 1, if there is no `[[loss]]`.
+    /// Number of epochs until the weight of the ensemble term is 1, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp_epochs: Option<usize>,
     /// Interval at which that weight changes. Default: once per epoch.
@@ -75,10 +75,10 @@ impl NativeEnsembleRecipe {
         towards::ramp(self.ramp_epochs, self.ramp_interval)
     }
 
-    /// Sets up a network that has the student's last part several times.
+    /// Sets up a network with several copies of the student's last part, its branches.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Native>> {
         let branches = self.branches;
-        // Its trunk and first branch begin like the baseline.
+        // Its trunk and first branch start with the initial weights of the baseline.
         let network = seeded(context.seed, || {
             let architecture = context.networks.get(context.model())?;
             architecture.init_branched(branches, &context.task, &Device::flex())
@@ -101,8 +101,8 @@ impl NativeEnsembleRecipe {
                 for (name, objective) in each.0.iter().zip(&each.1[0]) {
                     ensure!(
                         objective.requirements() == Requirements::responses(),
-                        "the loss `{name}` compares features, and a branch has none but its \
-                         predictions: give a loss of responses"
+                        "the loss `{name}` compares features, but a branch has only predictions: give \
+                         a loss of responses"
                     );
                 }
                 each

@@ -13,13 +13,14 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// Peers of the student: `2` more networks of its model, or networks of these models.
+/// Peers of the student: a number of networks of its model, or one network of each of several
+/// models.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Peers {
     /// Number of networks of the student's model.
     Count(usize),
-    /// One of each of these models.
+    /// One network of each of these models.
     Models(Vec<ModelRecipe>),
 }
 
@@ -61,7 +62,7 @@ impl Peers {
         let count = self.count();
         ensure!(
             count >= least && count <= MOST_VIEWS,
-            "`strategy.peers` should be from {least} to {MOST_VIEWS} networks beside the student, but \
+            "`strategy.peers` should be from {least} to {MOST_VIEWS} networks besides the student, but \
              is {count}"
         );
         Ok(())

@@ -5,7 +5,7 @@ use burn::module::ModuleDisplay;
 use burn_distill::core::DynObjective;
 use burn_distill::strategy::{Distillation, DynDistiller};
 
-/// Trainings that a strategy asks an experiment for.
+/// Trainings that a strategy requires.
 pub enum Prepared {
     /// One training.
     Training(PreparedStrategy<DynDistiller<AnyInput>>),

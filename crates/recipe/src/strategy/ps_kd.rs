@@ -24,8 +24,8 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<PsKdRecipe>(CatalogEntry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PsKdRecipe {
-    /// Weight of past predictions in the last epoch, if there is no `[[loss]]`; the labels have
-    /// the rest of 1.
+    /// Weight of past predictions in the last epoch, if there is no `[[loss]]`. The weight of the
+    /// labels is 1 minus it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }

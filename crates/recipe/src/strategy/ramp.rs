@@ -31,7 +31,7 @@ impl Ramp {
                 batches: 1,
             });
             format!(
-                "in {trained} epochs {what} only rises to {share:.2} of its end: lower \
+                "in {trained} epochs {what} only rises to {share:.2} of its maximum: lower \
                  `strategy.ramp_epochs`, which is {}",
                 self.epochs
             )

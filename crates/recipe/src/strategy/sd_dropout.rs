@@ -33,8 +33,7 @@ impl Check for SdDropoutRecipe {
 }
 
 impl SdDropoutRecipe {
-    /// Sets up the student, whose features pass its classifier twice, each time with another
-    /// dropout.
+    /// Sets up the student, whose features pass its classifier twice, with different dropout masks.
     pub fn set_up(&self, context: &StrategyContext) -> Result<PreparedStrategy<Dropped>> {
         let Self(config) = self;
         let student = context.student_network()?;

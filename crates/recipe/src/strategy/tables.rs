@@ -1,10 +1,10 @@
-//! Strategies that a recipe gives by other tables than `[strategy]`.
+//! Strategies that a recipe configures in tables other than `[strategy]`.
 
 use anyhow::{Result, bail};
 use burn_distill::core::CatalogEntry;
 use toml::{Table, Value};
 
-/// A strategy that a recipe gives by other tables than `[strategy]`.
+/// A strategy that a recipe configures in tables other than `[strategy]`.
 pub struct OtherTables {
     /// Name, aliases and reference.
     pub catalog: CatalogEntry,
@@ -12,7 +12,7 @@ pub struct OtherTables {
     tables: &'static str,
 }
 
-/// The strategies that a recipe gives by other tables than `[strategy]`.
+/// The strategies that a recipe configures in tables other than `[strategy]`.
 pub const TABLES: [OtherTables; 2] = [
     OtherTables {
         catalog: CatalogEntry {
@@ -40,7 +40,7 @@ pub const TABLES: [OtherTables; 2] = [
     },
 ];
 
-/// Refuses a kind of `[strategy]` that a recipe gives by other tables.
+/// Refuses a kind of `[strategy]` that a recipe configures in other tables.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub fn refuse_tables(recipe: &Table) -> Result<()> {
     let mut tables = TABLES.into_iter();
     match tables.find(|tables| tables.catalog.has_name(kind)) {
         Some(OtherTables { tables, .. }) => bail!(
-            "`strategy.kind` cannot be `{kind}`, which is given by other tables of a recipe: give {tables}"
+            "`strategy.kind` cannot be `{kind}`, which a recipe configures in other tables: give {tables}"
         ),
         None => Ok(()),
     }

@@ -29,20 +29,22 @@ pub const ENTRY: StrategyEntry = StrategyEntry::new::<TfKdRecipe>(CatalogEntry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TfKdRecipe {
-    /// Substitute of a teacher.
+    /// Substitute for a teacher.
     pub variant: TfKdVariant,
     /// Temperature of the soft targets, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Weight of the soft targets, if there is no `[[loss]]`; the labels have the rest of 1.
+    /// Weight of the soft targets, if there is no `[[loss]]`. The weight of the labels is 1 minus
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// Factor of that weight, but not of that of the labels, if there is no `[[loss]]`.
+    /// Additional factor of the weight of the soft targets, which does not change the weight of the
+    /// labels, if there is no `[[loss]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiplier: Option<f64>,
 }
 
-/// Substitute of a teacher.
+/// Substitute for a teacher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TfKdVariant {
@@ -90,7 +92,7 @@ impl TfKdRecipe {
         for (number, table) in context.numbered_losses() {
             ensure!(
                 context.loss_kinds.is_of_targets(table),
-                "`{}` compares the student with a teacher, and a virtual teacher is no network: take \
+                "`{}` compares the student with a teacher, but a virtual teacher is not a network: take \
                  `cross-entropy`, `virtual-teacher` or `label-smoothing`",
                 loss_place(number - 1)
             );

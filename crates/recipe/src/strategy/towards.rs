@@ -10,7 +10,7 @@ pub const TEMPERATURE: f64 = 3.0;
 pub const RAMP_EPOCHS: usize = 80;
 
 /// Name of the weight in a warning.
-pub const WHAT: &str = "the weight towards the ensemble";
+pub const WHAT: &str = "the weight of the ensemble term";
 
 /// Creates the term, whose weight rises to 1.
 pub fn towards_ensemble(temperature: f64, ramp: Ramp) -> EnsembleKl {

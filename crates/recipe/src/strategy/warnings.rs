@@ -89,8 +89,8 @@ fn unreached(recipe: &Recipe) -> Vec<String> {
     warnings
 }
 
-/// Returns warnings about mixtures with a share of the teacher that is almost zero, as is their
-/// loss.
+/// Returns warnings about mixtures in which the share of the teacher, and therefore the loss, is
+/// almost zero.
 fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     const LEAST: f64 = 0.01;
     let mut kinds = response::catalog().iter();
@@ -112,8 +112,8 @@ fn slight_mixtures(recipe: &Recipe) -> Vec<String> {
     slight.collect()
 }
 
-/// Returns a warning about heads that are trained for so many epochs that their loss never reaches
-/// the student.
+/// Returns a warning about heads that are trained until the last epoch, so that their loss never
+/// reaches the student.
 fn busy_heads(recipe: &Recipe) -> Option<String> {
     let trained = recipe.student.training.epochs;
     let mut kinds = relation::catalog().iter();
@@ -153,22 +153,22 @@ mod tests {
         for (strategy, expected) in [
             (
                 "strategy.kind=one",
-                "in 10 epochs the weight towards the ensemble only rises to 0.02 of its end: \
+                "in 10 epochs the weight of the ensemble term only rises to 0.02 of its maximum: \
                  lower `strategy.ramp_epochs`, which is 80",
             ),
             (
                 "strategy={ kind = 'okddip', ramp_epochs = 20 }",
-                "in 10 epochs the weight towards the ensemble only rises to 0.22 of its end: \
+                "in 10 epochs the weight of the ensemble term only rises to 0.22 of its maximum: \
                  lower `strategy.ramp_epochs`, which is 20",
             ),
             (
                 "strategy={ kind = 'okddip', ramp_epochs = 20, ramp_interval = 'step' }",
-                "in 10 epochs the weight towards the ensemble only rises to 0.29 of its end: \
+                "in 10 epochs the weight of the ensemble term only rises to 0.29 of its maximum: \
                  lower `strategy.ramp_epochs`, which is 20",
             ),
             (
                 "strategy={ kind = 'ema', ramp_epochs = 30 }",
-                "in 10 epochs the weight of the consistency only rises to 0.09 of its end: \
+                "in 10 epochs the weight of the consistency only rises to 0.09 of its maximum: \
                  lower `strategy.ramp_epochs`, which is 30",
             ),
             (

@@ -32,7 +32,7 @@ pub trait StageArtifacts {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)>;
 }
 
-/// The `student` and the `objective`, whose adapters train beside the student.
+/// The `student` and the `objective`, whose adapters train with the student.
 impl<S: Module, T, O: Module> StageArtifacts for OfflineDistiller<S, T, O> {
     fn artifacts(&self) -> Vec<(String, ModuleRecord)> {
         vec![

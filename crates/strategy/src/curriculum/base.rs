@@ -17,15 +17,15 @@ use std::time::Instant;
 /// A function from the name of an artifact to the metadata of its file.
 type Metadata = dyn Fn(&str) -> BTreeMap<String, String>;
 
-/// A sequence of trainings, its stages, each of which can load the results of earlier ones: hints
+/// A sequence of training stages, each of which can load the results of earlier stages: hints
 /// before distillation, teacher assistants, routes along a teacher's training, generations.
 ///
 /// A curriculum is a folder, with a folder for each stage. A stage saves the
 /// [parts](StageArtifacts) of its model there by name, as artifacts. The journal,
-/// `curriculum.json`, lists the stages that were started and finished, with their results. A
-/// program that was stopped in any way is simply run again: finished stages are not trained again,
-/// an unfinished one continues from its last epoch, and the result equals that of an uninterrupted
-/// program.
+/// `curriculum.json`, lists the stages that were started and finished, with their results. To
+/// continue a program that was stopped in any way, run it again: finished stages are not trained
+/// again, an unfinished stage continues from its last epoch, and the result equals that of an
+/// uninterrupted program.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -225,7 +225,7 @@ impl Curriculum {
         known.sort_unstable();
         known.dedup();
         let known = match (known.as_slice(), nearest(name, known.iter().copied())) {
-            ([], _) => "nor any other artifact".into(),
+            ([], _) => "or any other artifact".into(),
             (known, None) => format!("only {}", known.join(", ")),
             (known, Some(near)) => format!("only {}: did you mean `{near}`?", known.join(", ")),
         };

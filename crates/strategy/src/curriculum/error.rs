@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The reason why a curriculum cannot continue.
 #[derive(thiserror::Error)]
 pub enum CurriculumError {
-    /// The curriculum was stopped on request. This is not a failure: run again, it continues from
+    /// The curriculum was stopped on request. This is not a failure: the next run continues from
     /// there.
     #[error("stopped in stage `{stage}` after {epoch} of {epochs} epochs")]
     Stopped {
@@ -58,7 +58,7 @@ pub enum CurriculumError {
     },
     /// The journal has another stage at this position.
     #[error(
-        "{}: stage number {number} was begun as {expected}, but is now {found}: a stage cannot be \
+        "{}: stage number {number} was started as {expected}, but is now {found}: a stage cannot be \
          renamed, moved or changed in length; start again in another folder",
         path.display()
     )]
@@ -82,8 +82,8 @@ pub enum CurriculumError {
     },
     /// The file of an artifact is missing.
     #[error(
-        "{}: the stage `{stage}` left its `{name}` in this file, which is missing; restore it, or \
-         remove the folder {} to train all stages again",
+        "{}: the artifact `{name}` of the stage `{stage}` is missing; restore it, or remove the folder \
+         {} to train all stages again",
         path.display(),
         curriculum(path).display()
     )]
@@ -95,11 +95,11 @@ pub enum CurriculumError {
         /// Name of the artifact.
         name: String,
     },
-    /// The file of an artifact has another checksum than the journal says.
+    /// The file of an artifact does not have the checksum in the journal.
     #[error(
-        "{}: not the `{name}` that the stage `{stage}` left: the file is damaged or belongs to another \
-         training, as its SHA-256 is {found}, but {expected} was expected; restore it, or remove the \
-         folder {} to train all stages again",
+        "{}: this is not the artifact `{name}` of the stage `{stage}`: the file is damaged or belongs \
+         to another training, since its SHA-256 is {found}, but {expected} was expected; restore it, \
+         or remove the folder {} to train all stages again",
         path.display(),
         curriculum(path).display()
     )]
@@ -117,7 +117,7 @@ pub enum CurriculumError {
     },
     /// An artifact does not fit the module that it is loaded into.
     #[error(
-        "{}: the `{name}` that the stage `{stage}` left does not fit this module: {message}",
+        "{}: the artifact `{name}` of the stage `{stage}` does not fit this module: {message}",
         path.display()
     )]
     Artifact {

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_stays_as_it_was() {
+    fn the_name_and_the_epochs_of_a_started_stage_do_not_change() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = journal(folder.path());
         journal.begin(0, "hints", 30).unwrap();
@@ -168,14 +168,14 @@ mod tests {
         let renamed = error(&mut journal, 1, "kd", 60);
         assert!(
             renamed.contains(
-                "curriculum.json: stage number 2 was begun as `distillation` of 60 epochs, \
+                "curriculum.json: stage number 2 was started as `distillation` of 60 epochs, \
                  but is now `kd` of 60 epochs"
             ),
             "{renamed}"
         );
         let moved = error(&mut journal, 0, "distillation", 60);
         assert!(
-            moved.contains("stage number 1 was begun as `hints`"),
+            moved.contains("stage number 1 was started as `hints`"),
             "{moved}"
         );
         let longer = error(&mut journal, 0, "hints", 31);

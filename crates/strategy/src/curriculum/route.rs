@@ -16,8 +16,7 @@ use burn_distill_core::{Network, PairedRows};
 /// with a new optimizer and a learning rate schedule that starts again. With a single anchor it is
 /// plain offline distillation.
 ///
-/// With equal intervals, the anchor of an epoch `e`, counted from 0, is the following of `n`
-/// anchors:
+/// With `n` anchors and equal intervals, the anchor of epoch `e` is `a(e)`, both counted from 0:
 ///
 /// ```text
 /// a(e) = min(⌊e / E⌋, n − 1)     E = ⌈epochs / n⌉
@@ -51,7 +50,7 @@ pub struct Route {
     epochs: usize,
 }
 
-/// A stage of a route: a number of epochs with one anchor.
+/// A stage of a route: a number of epochs with one anchor as the teacher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnchorStage {
     /// Index of the anchor that is the teacher, counted from 0.
@@ -99,7 +98,7 @@ impl Route {
             .collect()
     }
 
-    /// Returns the first stage of a route by hardness, which is with the first anchor.
+    /// Returns the first stage of a route by hardness, whose teacher is the first anchor.
     pub fn start(&self) -> AnchorStage {
         self.stage(0, 0)
     }
@@ -108,8 +107,8 @@ impl Route {
     ///
     /// Its anchor is the farthest later one that is not too hard, which means that its hardness is
     /// at most `ratio` times that of the current anchor. If all are too hard, it is the next
-    /// anchor. The last stage is with the last anchor, whatever its hardness, and takes all
-    /// remaining epochs; every other stage takes an [interval](Self::interval).
+    /// anchor. The teacher of the last stage is the last anchor, whatever its hardness, and the
+    /// stage takes all remaining epochs; every other stage takes an [interval](Self::interval).
     ///
     /// The paper also searches greedily by a ratio of hardness, but does not say what happens when
     /// all anchors are too hard, or how long a stage is: this is our interpretation.
@@ -120,7 +119,8 @@ impl Route {
     ///
     /// # Panics
     ///
-    /// Panics if `hardness` has not one value for the current anchor and each later one.
+    /// Panics if the number of values in `hardness` is not that of the current and the later
+    /// anchors.
     pub fn next(
         &self,
         done: usize,
@@ -131,7 +131,7 @@ impl Route {
         assert_eq!(
             hardness.len(),
             self.anchors - current,
-            "The hardness should be of the current anchor and each later one."
+            "There should be one hardness for the current anchor and one for each later anchor."
         );
         if done >= self.epochs {
             return None;

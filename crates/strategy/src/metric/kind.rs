@@ -14,9 +14,9 @@ pub enum MetricKind {
     /// Share of the samples, tokens or proposals for which student and teacher predict the same
     /// class, in percent.
     Agreement,
-    /// Accuracy on the labeled samples, tokens or proposals that a strategy shows beside the terms
-    /// of its loss, in percent, by its name: `peer 2 accuracy`, `ensemble accuracy`. Its other
-    /// values, such as `peer 1 generator`, are [terms](Self::Term).
+    /// Accuracy on the labeled samples, tokens or proposals that a strategy shows in addition to
+    /// the terms of its loss, in percent, by its name: `peer 2 accuracy`, `ensemble accuracy`. Its
+    /// other values, such as `peer 1 generator`, are [terms](Self::Term).
     Shown(String),
 }
 

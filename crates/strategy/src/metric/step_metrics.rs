@@ -38,7 +38,7 @@ pub struct StepValues {
     pub agreed: usize,
     /// Value of each term of the loss without its weight, by name.
     pub terms: Vec<(String, f64)>,
-    /// Metrics that do not apply to the step, and whose values above do not count.
+    /// Metrics that do not apply to the step. Their values above are ignored.
     pub hidden: Arc<[MetricKind]>,
 }
 
@@ -66,7 +66,7 @@ impl StepMetrics {
         fixed.and(terms)
     }
 
-    /// Hides metrics: they do not count this step.
+    /// Hides metrics that do not apply to this step.
     pub(crate) fn hiding(self, metrics: impl IntoIterator<Item = MetricKind>) -> Self {
         Self {
             hidden: self.hidden.iter().cloned().chain(metrics).collect(),

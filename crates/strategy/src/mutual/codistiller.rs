@@ -34,7 +34,7 @@ use burn_distill_core::{
 /// [`EnsembleTarget::Others`](crate::EnsembleTarget) with soft cross-entropy at temperature 1 and a
 /// weight of 1.
 ///
-/// All peers see the same samples, or different views if the batch has several, as in
+/// All peers process the same samples, or different views if the batch has several, as in
 /// [`MutualDistiller`](crate::MutualDistiller). A copy computes on the view of the peer that learns
 /// from it. The peers train in one process, one after the other.
 ///
@@ -54,9 +54,9 @@ pub struct Codistiller<N, A, O> {
     pub peers: Vec<N>,
     /// Last copy of each peer.
     pub copies: Vec<MovingAverage<N>>,
-    /// Training objective of each peer without the others.
+    /// Training objective of each peer without the other peers.
     pub supervised: Vec<A>,
-    /// Training objective of each peer with the copies of the others, in order.
+    /// Training objective of each peer with the copies of the other peers as teachers, in order.
     pub distillation: Vec<O>,
     /// Number of steps before peers learn from each other.
     pub burn_in: usize,
@@ -65,12 +65,12 @@ pub struct Codistiller<N, A, O> {
     /// Clock of the last batch, for the step of the optimizer.
     #[module(skip)]
     clock: LastClock,
-    /// Taps that are selected of each peer and its copy.
+    /// Selected taps of each peer and its copy.
     #[module(skip)]
     requirements: Resolved<Vec<PeerTaps>>,
 }
 
-/// The taps that are selected of one peer and its copy.
+/// The selected taps of one peer and its copy.
 #[derive(Clone, Debug)]
 struct PeerTaps {
     /// Taps of the peer before step `burn_in`.
@@ -87,9 +87,9 @@ where
     A: Objective<Knowledge, ()>,
     O: Objective<Knowledge, Vec<Knowledge>>,
 {
-    /// Creates a distiller from networks, each with an objective without the others and one with
-    /// them. The networks learn from each other from the start and are copied after every step,
-    /// unless [`with_schedule`](Self::with_schedule) changes that.
+    /// Creates a distiller from networks, each with an objective without the other networks and one
+    /// with their copies as teachers. The networks learn from each other from the start and are
+    /// copied after every step, unless [`with_schedule`](Self::with_schedule) changes that.
     ///
     /// # Panics
     ///
@@ -97,8 +97,8 @@ where
     /// each, or if two peers have the same parameters.
     pub fn new(peers: Vec<N>, supervised: Vec<A>, distillation: Vec<O>) -> Self {
         assert_peers_differ(&peers);
-        assert_objectives(supervised.len(), peers.len(), "peers without the others");
-        assert_objectives(distillation.len(), peers.len(), "peers with the others");
+        assert_objectives(supervised.len(), peers.len(), "peers in `supervised`");
+        assert_objectives(distillation.len(), peers.len(), "peers in `distillation`");
         Self {
             copies: peers.iter().map(MovingAverage::new).collect(),
             peers,

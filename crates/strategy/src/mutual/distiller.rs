@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 /// All losses are computed with the parameters before the step, so the order of the peers does not
 /// matter. Since no gradient flows from the loss of one peer into another, one backward pass and
 /// one optimizer are equivalent to one of each per peer. With several views in a batch, peer `k`
-/// sees view `k`, starting again with the first when there are more peers than views.
+/// processes view `k`, starting again with the first when there are more peers than views.
 /// [`PeerOrder::Sequential`] is the alternative order.
 ///
 /// [`PerTeacher`](burn_distill_core::PerTeacher) averages an objective for one teacher over all
@@ -59,12 +59,12 @@ pub struct MutualDistiller<N: Network, O> {
     /// peer and the optimizer, in sequential order.
     #[module(skip)]
     waiting: Arc<Mutex<Option<Waiting<N::Input>>>>,
-    /// Taps that are selected of each peer.
+    /// Selected taps of each peer.
     #[module(skip)]
     selection: Resolved<Vec<PeerTaps>>,
 }
 
-/// The taps that are selected of one peer.
+/// The selected taps of one peer.
 #[derive(Clone, Debug)]
 pub(super) struct PeerTaps {
     /// Taps that the objectives of the other peers require.

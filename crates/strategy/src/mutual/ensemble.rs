@@ -72,7 +72,7 @@ pub enum EnsembleTarget {
 /// ```
 ///
 /// The target is a constant. The objective can be any on responses: with the cross-entropy and soft
-/// targets this is KDCL. Each student sees a different view if the batch has several: see
+/// targets this is KDCL. Each student processes a different view if the batch has several: see
 /// [`MutualDistiller`](crate::MutualDistiller).
 ///
 /// # Example
@@ -101,7 +101,7 @@ pub struct EnsembleObjective<O> {
     /// Kind of target.
     #[module(skip)]
     pub target: EnsembleTarget,
-    /// Training objective of the student with that target.
+    /// Training objective of the student with that target as the output of its teacher.
     pub objective: O,
     /// Errors of the students, for [`EnsembleTarget::General`].
     pub errors: Option<PeerErrors>,

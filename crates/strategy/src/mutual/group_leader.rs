@@ -150,7 +150,7 @@ impl GroupLeaderDistillerConfig {
 /// [`EnsembleKl`](crate::EnsembleKl) at temperature 3, whose weight ramps up to 1 over 80 epochs.
 ///
 /// Peers are separate networks without shared layers, the network-based form of the paper. With
-/// several views in a batch, peer `k` sees view `k`, and the leader sees the next one.
+/// several views in a batch, peer `k` processes view `k`, and the leader processes the next one.
 ///
 /// It shows the terms of each network, as `peer 1 cross-entropy` and `leader cross-entropy`, the
 /// accuracy of each, as `peer 1 accuracy` and `leader accuracy`, and that of the mean of the peers,
@@ -191,7 +191,7 @@ pub struct GroupLeaderDistiller<N, O> {
     pub tap: String,
     /// Whether gradients flow into the targets.
     pub reference_gradients: bool,
-    /// Taps that are selected of each peer, and of the leader.
+    /// Selected taps of each peer and of the leader.
     #[module(skip)]
     selection: Resolved<(Vec<TapSelection>, TapSelection)>,
 }

@@ -22,8 +22,8 @@ pub(super) fn required_by_others(requirements: &[Requirements], peer: usize) -> 
     let by_others = others(requirements, peer).enumerate().map(|(other, each)| {
         each.teacher.assert_networks(requirements.len() - 1);
         // The teachers are in the order of the peers, without the peer that learns.
-        let asks = if other < peer { other } else { other + 1 };
-        let place = if peer < asks { peer } else { peer - 1 };
+        let learner = if other < peer { other } else { other + 1 };
+        let place = if peer < learner { peer } else { peer - 1 };
         each.teacher.for_network(place)
     });
     by_others.fold(TapSelection::None, TapSelection::union)

@@ -22,8 +22,8 @@ pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
     /// Returns whether the teacher has real knowledge about a batch, and not a substitute such as
     /// the labels.
     ///
-    /// If it has not, its accuracy and the agreement with it are not shown, nor are the loss and
-    /// its terms in a validation, since the values would mean something else.
+    /// If it does not, neither its accuracy nor the agreement with it is shown. In a validation,
+    /// the loss and its terms are not shown either, since their values would have another meaning.
     fn knows(&self, _batch: &Batch<S::Input>, _phase: TeachingPhase) -> bool {
         true
     }

@@ -116,7 +116,8 @@ fn classifier<N: Network>(network: &N) -> Linear {
 /// ```text
 /// zₘ = classifier(features ∘ maskₘ / (1 − p)),    m = 1, 2
 /// loss = objective(response, targets)
-///        + weight · T² [KL(softmax(z₂ / T) ‖ softmax(z₁ / T)) + KL(softmax(z₁ / T) ‖ softmax(z₂ / T))]
+///        + weight · T² [KL(softmax(z₂ / T) ‖ softmax(z₁ / T))
+///                       + KL(softmax(z₁ / T) ‖ softmax(z₂ / T))]
 /// ```
 ///
 /// The response, and with it the objective, is computed from all features, without dropout. The

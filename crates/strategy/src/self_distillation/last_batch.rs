@@ -63,7 +63,7 @@ const NO_SAMPLE: i64 = -1;
 pub struct LastBatchDistiller<S, M, O> {
     /// Network that is trained.
     pub student: S,
-    /// Training objective beside the cross-entropy.
+    /// Training objective besides the cross-entropy.
     pub objective: O,
     /// Cross-entropy of both batches with the targets. Its default weight is 1.
     pub cross_entropy: CrossEntropyObjective,
@@ -95,8 +95,8 @@ where
     S::Input: Bufferable,
     O: Objective,
 {
-    /// Creates a distiller from a network and an objective beside the cross-entropy, for batches of
-    /// at most `batch_size` samples.
+    /// Creates a distiller from a network and an objective besides the cross-entropy, for batches
+    /// of at most `batch_size` samples.
     ///
     /// # Panics
     ///

@@ -5,17 +5,17 @@ use burn_distill_core::{
     WeightSchedule, check,
 };
 
-/// Mean teacher (MT): the teacher is a moving average of the weights of the network, as in other
-/// methods that learn from views of unlabeled samples.
+/// Mean teacher (MT): the teacher is a moving average of the weights of the network. Other methods
+/// that learn from views of unlabeled samples use this teacher too.
 ///
 /// ```text
 /// average ← a · average + (1 − a) · network,    a = min(1 − 1 / (n + 1), decay)     after step n
 /// ```
 ///
 /// with steps counted from 1, so that the average starts as a plain mean, unless
-/// [`with_warm_up`](Self::with_warm_up) is `false`. The teacher sees the second view of a batch if
-/// there is one, or else the first. Samples without a label count in every term except that of the
-/// labels.
+/// [`with_warm_up`](Self::with_warm_up) is `false`. The teacher processes the second view of a
+/// batch if there is one, or else the first. Samples without a label count in every term except
+/// that of the labels.
 ///
 /// The authors initialize the average randomly, with another seed than the network, so that the
 /// initial weights have a share of `1 / (n + 1)` while the average is a plain mean. Pass another

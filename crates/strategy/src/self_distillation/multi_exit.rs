@@ -22,7 +22,8 @@ fn feature(number: usize) -> String {
 /// from the deepest one.
 ///
 /// ```text
-/// loss = Σᵢ objectiveᵢ(exitᵢ, deepest exit as a constant, targets) + crossentropy(deepest exit, targets)
+/// loss = Σᵢ objectiveᵢ(exitᵢ, deepest exit as a constant, targets)
+///        + crossentropy(deepest exit, targets)
 /// ```
 ///
 /// The sum is over the shallow exits, in order of depth. The deepest exit learns only from the last
@@ -40,9 +41,10 @@ fn feature(number: usize) -> String {
 /// | cross-entropy with the targets | deepest | 1 − α | 1 |
 /// | cross-entropy with the targets | shallow | 1 − α | 0.7 |
 /// | soft cross-entropy at temperature 3 | shallow | α, times 3² | 0.3 |
-/// | distance | shallow | 1e-6, squares where active | 0.03, norm behind a linear adapter, for all but the second deepest exit |
+/// | distance | shallow | 1e-6, squares where active | 0.03, norm after a linear adapter |
 ///
-/// with an α of 0.1. `ByotConfig` of burn-distill creates either.
+/// with an α of 0.1. In the later code, the second deepest exit has no distance. `ByotConfig` of
+/// burn-distill creates either.
 ///
 /// It shows the terms of each exit, as `exit 1 cross-entropy`, the accuracy of each, as `exit 1
 /// accuracy`, and that of the mean of their logits, as `ensemble accuracy`, in percent of the
@@ -69,8 +71,8 @@ pub struct MultiExitDistiller<N, O> {
 }
 
 impl<N: Network, O: Objective> MultiExitDistiller<N, O> {
-    /// Name under which the objective of an exit requires features, of the exit and of the deepest
-    /// exit.
+    /// Tap by which the objective of an exit requires features, both those of the exit and those of
+    /// the deepest exit.
     pub const FEATURE: &'static str = "feature";
 
     /// Creates a distiller from a network and one objective for each exit except the deepest. The

@@ -40,7 +40,8 @@ const LEAST: f64 = 1e-30;
 /// let epochs = 300;
 /// let to_past = ChangingWeight::Linear { from: 0.0, to: 0.8, epochs };
 /// let from_label = ChangingWeight::Linear { from: 1.0, to: 0.2, epochs };
-/// let labels = CrossEntropyObjective::new(from_label); // plus soft cross-entropy at temperature 1 with `to_past`
+/// // Plus soft cross-entropy at temperature 1, with the weight `to_past`.
+/// let labels = CrossEntropyObjective::new(from_label);
 /// let teacher = PastPredictions::new(50_000, 100, &Device::default());
 /// ```
 ///

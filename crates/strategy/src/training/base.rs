@@ -26,11 +26,11 @@ use std::sync::Arc;
 /// It runs burn's `SupervisedTraining` with additions for a distillation: metrics of the loss, its
 /// terms and the agreement with the teacher, checkpoints that are complete or absent, a history
 /// that survives a resume, and a stop on request that can be resumed. It takes burn's optimizers,
-/// learning rate schedulers, metrics and data loaders. A distiller is a `LearnerModel`, so
-/// `SupervisedTraining` itself serves where this is not enough.
+/// learning rate schedulers, metrics and data loaders. A distiller is a `LearnerModel`, so use
+/// `SupervisedTraining` directly where this is not enough.
 ///
 /// By default it shows the loss and the accuracy. The terms of a loss are known only once it is
-/// computed, so a term is shown where [`with_metrics`](Self::with_metrics) names it.
+/// computed, so a term is shown only if [`with_metrics`](Self::with_metrics) names it.
 ///
 /// ```no_run
 /// use burn::optim::AdamConfig;
@@ -182,7 +182,7 @@ impl<M: LearnerModel> Training<M> {
         self
     }
 
-    /// Adds a metric of burn for training and validation, beside the [metrics of the
+    /// Adds a metric of burn for training and validation, in addition to the [metrics of the
     /// distillation](Self::with_metrics).
     pub fn with_burn_metric<Me>(mut self, metric: Me) -> Self
     where

@@ -53,9 +53,9 @@ pub enum CheckpointError {
         /// Teacher of this run.
         found: Option<TeacherIdentity>,
     },
-    /// A file of the checkpoint has another checksum than the manifest says.
+    /// A file of the checkpoint does not have the checksum in the manifest.
     #[error(
-        "{}: does not fit this run: the file is damaged or belongs to another training, as its \
+        "{}: does not fit this run: the file is damaged or belongs to another training, since its \
          SHA-256 is {found}, but {expected} was expected; restore it, or remove the folder {} to train \
          again",
         path.display(),

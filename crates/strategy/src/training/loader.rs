@@ -8,7 +8,7 @@ use std::sync::Arc;
 ///
 /// It is implemented for the loaders of burn-distill-data, and for any data loader of burn whose
 /// batches are [`Batch`]es: the clock of such a loader starts at the epoch, but its order of
-/// samples starts anew.
+/// samples starts again.
 pub trait EpochLoader<I: Input> {
     /// Returns the number of batches in an epoch.
     fn num_batches(&self) -> usize;

@@ -24,7 +24,7 @@ fn another_order_or_name_is_refused() {
     let mut renamed = quiet(folder.path());
     let renamed = error(renamed.run(stage("at", 1), model(), loaders()));
     assert!(
-        renamed.contains("stage number 1 was begun as `hints` of 1 epochs, but is now `at`"),
+        renamed.contains("stage number 1 was started as `hints` of 1 epochs, but is now `at`"),
         "{renamed}"
     );
 
@@ -42,13 +42,13 @@ fn the_error_about_a_missing_artifact_names_its_stage() {
     let error = error(curriculum.load("student", &new_student()));
 
     assert!(
-        error.contains("hints/student.bpk: the stage `hints` left its `student`"),
+        error.contains("hints/student.bpk: the artifact `student` of the stage `hints` is missing"),
         "{error}"
     );
 }
 
 #[test]
-fn the_error_about_an_artifact_that_does_not_fit_says_what_was_expected() {
+fn the_error_about_an_artifact_that_does_not_fit_names_the_expected_shape() {
     let folder = tempfile::tempdir().unwrap();
     let curriculum = with_hints(folder.path());
 
@@ -57,7 +57,7 @@ fn the_error_about_an_artifact_that_does_not_fit_says_what_was_expected() {
     let error = error(curriculum.load("student", &wider));
 
     for part in [
-        "hints/student.bpk: the `student` that the stage `hints` left does not fit this module",
+        "hints/student.bpk: the artifact `student` of the stage `hints` does not fit this module",
         "classifier.weight: shape mismatch, expected",
         "[4, 10]",
         "[3, 10]",
@@ -75,7 +75,7 @@ fn the_error_about_a_damaged_artifact_names_it() {
 
     let error = error(curriculum.load("student", &new_student()));
     assert!(
-        error.contains("hints/student.bpk: the `student`"),
+        error.contains("hints/student.bpk: the artifact `student`"),
         "{error}"
     );
 }
@@ -86,7 +86,7 @@ fn the_error_about_an_unknown_artifact_suggests_the_nearest_name() {
     let empty = error(quiet(folder.path()).load("student", &new_student()));
     assert_eq!(
         empty,
-        "no stage so far has saved an artifact `student`, nor any other artifact"
+        "no stage so far has saved an artifact `student`, or any other artifact"
     );
 
     let misspelled = error(with_hints(folder.path()).load("studnet", &new_student()));

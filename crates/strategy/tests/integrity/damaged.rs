@@ -159,7 +159,7 @@ fn an_artifact_of_another_training_is_refused() {
 
     for part in [
         file(folder.path()).display().to_string(),
-        "not the `student` that the stage `first` left".into(),
+        "this is not the artifact `student` of the stage `first`".into(),
         format!("remove the folder {} to train", folder.path().display()),
     ] {
         assert!(error.contains(&part), "{part}: {error}");

@@ -3,8 +3,8 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Tensor};
 use burn_distill_core::Buffer;
 
-/// An Adam optimizer that is part of a module, with whose record its moments are saved: a second
-/// optimizer beside that of the training.
+/// An Adam optimizer that is part of a module, so that its moments are saved in the record of the
+/// module. It is a second optimizer, besides that of the training.
 ///
 /// ```text
 /// g ← g + weight_decay · θ

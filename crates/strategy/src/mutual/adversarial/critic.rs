@@ -6,8 +6,8 @@ use burn_distill_architecture::{
 use burn_distill_core::initialize;
 use burn_distill_core::numeric::match_size;
 
-/// The discriminator that a peer plays against: it learns to tell the feature maps of another peer,
-/// the real ones, from those of its own peer, the fake ones.
+/// The discriminator in the adversarial game of a peer. It learns to distinguish the feature maps
+/// of another peer, the real ones, from those of this peer, the fake ones.
 ///
 /// ```text
 /// fake = adapter(own map),    real = map of the other peer as a constant
@@ -35,9 +35,9 @@ pub struct FeatureCritic {
 /// The losses of both sides of an adversarial game. Each has the shape `[1]`.
 #[derive(Clone, Debug)]
 pub struct AdversarialLosses {
-    /// Loss of the peer, whose maps should be taken for real ones.
+    /// Loss of the peer, whose maps should be classified as real.
     pub generator: Tensor<1>,
-    /// Loss of the discriminator, which should recognize them as fake.
+    /// Loss of the discriminator, which should classify them as fake.
     pub discriminator: Tensor<1>,
 }
 

@@ -29,7 +29,7 @@ pub struct AdversarialDistillerConfig {
 }
 
 impl AdversarialDistillerConfig {
-    /// Creates a distiller from networks, the objective of each beside the game, and the tap of
+    /// Creates a distiller from networks, the objective of each besides the game, and the tap of
     /// each whose map is compared. The weights of the critics are initialized immediately, on the
     /// device of the first network.
     ///
@@ -126,20 +126,20 @@ fn previous(index: usize, peers: usize) -> usize {
 }
 
 /// Online adversarial feature distillation (AFD): several networks train at the same time, and each
-/// learns from the responses of the others and, in a ring, from the distribution of another one's
-/// feature maps.
+/// learns from the responses of the others and, in a ring, from the distribution of another
+/// network's feature maps.
 ///
 /// Of `K` peers, peer `k` is trained on
 ///
 /// ```text
-/// Lₖ         = objectiveₖ(peerₖ, [the other peers as constants], targets)        by the optimizer
-/// generatorₖ = mean (1 − Dₖ(mapₖ))²                                                   by the Adam
+/// Lₖ         = objectiveₖ(peerₖ, [the other peers as constants], targets)   step: optimizer
+/// generatorₖ = mean (1 − Dₖ(mapₖ))²                                         step: Adam
 /// ```
 ///
 /// and its discriminator, [critic](FeatureCritic) `k`, on
 ///
 /// ```text
-/// discriminatorₖ = mean (1 − Dₖ(mapₖ₋₁))² + mean Dₖ(mapₖ)²                           by the Adam
+/// discriminatorₖ = mean (1 − Dₖ(mapₖ₋₁))² + mean Dₖ(mapₖ)²                   step: Adam
 /// ```
 ///
 /// where peer 0 is peer `K`: two peers learn from each other, more than two in a ring. Maps are not
@@ -202,7 +202,7 @@ fn previous(index: usize, peers: usize) -> usize {
 #[doc(alias = "AFD")]
 #[derive(Module, Debug)]
 pub struct AdversarialDistiller<N: Network, O> {
-    /// Peers, and their objectives beside the game.
+    /// Peers, and their objectives besides the game.
     pub mutual: MutualDistiller<N, O>,
     /// Critic of each peer.
     pub critics: Vec<FeatureCritic>,
@@ -211,12 +211,12 @@ pub struct AdversarialDistiller<N: Network, O> {
     /// Gradients of the game, between the backward passes and the optimizer.
     #[module(skip)]
     game: Arc<Mutex<Option<GradientsParams>>>,
-    /// Taps that are selected of each peer.
+    /// Selected taps of each peer.
     #[module(skip)]
     requirements: Resolved<Vec<PeerTaps>>,
 }
 
-/// The taps that are selected of one peer.
+/// The selected taps of one peer.
 #[derive(Clone, Debug)]
 struct PeerTaps {
     /// Tap whose map is compared.

@@ -19,10 +19,10 @@ use burn_distill_core::{
 /// loss = objective([student(x₁), …, student(x_V)], [teacher(x₁), …, teacher(x_G)])
 /// ```
 ///
-/// The teacher sees the first `globals` views, by default two, and the student sees all. The views
-/// may have different sizes: large crops first, then small ones. Consecutive views of one size pass
-/// through a network together, so that batch normalization treats them as one batch. The loader
-/// creates the views, with `MultiCrop` of burn-distill-data for example.
+/// The teacher processes the first `globals` views, by default two, and the student processes all
+/// views. The views may have different sizes: large crops first, then small ones. Consecutive views
+/// of one size pass through a network together, so that batch normalization treats them as one
+/// batch. The loader creates the views, with `MultiCrop` of burn-distill-data for example.
 ///
 /// The student is a network with a head of many prototypes, [`DinoNetwork`](crate::DinoNetwork).
 /// The teacher is a [`MeanTeacher`](crate::MeanTeacher) of it, [in training
@@ -78,7 +78,7 @@ pub struct DinoDistiller<S, T, O> {
     pub teacher: T,
     /// Objective that compares the views.
     pub objective: O,
-    /// Number of views that the teacher sees.
+    /// Number of views that the teacher processes.
     pub globals: usize,
     /// Parameters that are frozen at first, and the number of epochs.
     #[module(skip)]
@@ -101,7 +101,7 @@ where
     O: Objective<Vec<Knowledge>, Vec<Knowledge>>,
 {
     /// Creates a distiller from a network with a head, its moving average and the objective. The
-    /// last layer of the head is frozen in the first epoch, and the teacher sees two views.
+    /// last layer of the head is frozen in the first epoch, and the teacher processes two views.
     pub fn new(student: S, teacher: T, objective: O) -> Self {
         let last = ParamGroup::from_predicate("student.head.last");
         Self {
@@ -116,16 +116,13 @@ where
         }
     }
 
-    /// Sets the number of views that the teacher sees. Default: 2.
+    /// Sets the number of views that the teacher processes. Default: 2.
     ///
     /// # Panics
     ///
     /// Panics if it is 0.
     pub fn with_globals(mut self, globals: usize) -> Self {
-        assert!(
-            globals > 0,
-            "The teacher must see at least 1 view, but sees 0."
-        );
+        assert!(globals > 0, "The teacher needs at least 1 view, but got 0.");
         self.globals = globals;
         self
     }

@@ -81,10 +81,10 @@ impl Check for DinoObjectiveConfig {
 /// c ← momentum · c + (1 − momentum) · mean over views and samples of g_T      after the loss
 /// ```
 ///
-/// Centering prevents that one prototype dominates, and the low temperature prevents a uniform
+/// Centering prevents one prototype from dominating, and the low temperature prevents a uniform
 /// distribution: together they prevent a collapse. `τ_T` rises linearly over the first epochs. Half
 /// precision is widened to single precision, also for sums over many prototypes. Without a pair of
-/// views the loss is a connected zero. Without samples the center does not change either.
+/// views the loss is a connected zero. Without samples, the center does not change.
 ///
 /// The knowledge of either side is a list with one entry per view, which
 /// [`DinoDistiller`](crate::DinoDistiller) provides. The teacher is a constant: no gradient flows
