@@ -104,7 +104,10 @@ mod tests {
                 "route.by=hard",
                 "`route.by` should be one of interval, hardness",
             ),
-            ("student.training.epochs=9", "epochs for only 3 of the 4 anchors"),
+            (
+                "student.training.epochs=9",
+                "epochs for only 3 of the 4 anchors",
+            ),
             ("teacher.weights=a.bpk", "leave out `teacher.weights`"),
             (
                 "teacher.training.patience=1",
