@@ -219,7 +219,7 @@ mod tests {
             }
         }
 
-        fn remember(&self, value: f32) {
+        fn store(&self, value: f32) {
             self.bank.set(self.bank.get().full_like(value));
             self.counts.set(self.counts.get().add_scalar(1));
         }
@@ -301,12 +301,12 @@ mod tests {
     fn it_is_saved_and_restored() {
         let device = Device::default().autodiff();
         let memory = Memory::new(&device);
-        memory.remember(3.0);
+        memory.store(3.0);
 
         let other = Memory::new(&device).load_record(memory.clone().into_record());
 
         assert_eq!(first(&other), (3.0, 1));
-        other.remember(4.0);
+        other.store(4.0);
         assert_eq!(first(&memory), (3.0, 1));
         assert_eq!(tensors(&memory).len(), 4);
     }
@@ -317,11 +317,11 @@ mod tests {
         let memory = Memory::new(&device);
         let (valid, fork) = (memory.valid(), memory.clone().fork(&device));
 
-        valid.remember(1.0);
-        fork.remember(2.0);
+        valid.store(1.0);
+        fork.store(2.0);
         assert_eq!(first(&memory), (0.0, 0));
 
-        memory.clone().remember(3.0);
+        memory.clone().store(3.0);
         assert_eq!(first(&memory), (3.0, 1));
     }
 
@@ -329,7 +329,7 @@ mod tests {
     fn training_does_not_change_it() {
         let device = Device::default().autodiff();
         let memory = Memory::new(&device);
-        memory.remember(3.0);
+        memory.store(3.0);
         assert_eq!(parameter_count(&memory), 8);
 
         let input = Tensor::<2>::random([4, 3], Distribution::Default, &device);
@@ -341,7 +341,7 @@ mod tests {
         assert_ne!(memory.linear.weight.val().into_data(), before);
         assert_eq!(first(&memory), (3.0, 1));
         assert!(!memory.bank.get().is_autodiff());
-        memory.remember(5.0);
+        memory.store(5.0);
         assert_eq!(first(&memory), (5.0, 2));
     }
 }

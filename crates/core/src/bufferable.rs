@@ -29,21 +29,21 @@ use burn::tensor::{Device, Tensor};
 /// }
 ///
 /// impl Bufferable for Captioned {
-///     type Memory = CaptionedMemory;
+///     type Buffers = CaptionedMemory;
 ///
-///     fn memory(self) -> CaptionedMemory {
-///         CaptionedMemory { image: self.image.memory(), caption: self.caption.memory() }
+///     fn into_buffers(self) -> CaptionedMemory {
+///         CaptionedMemory { image: self.image.into_buffers(), caption: self.caption.into_buffers() }
 ///     }
 ///
-///     fn remember(self, memory: &CaptionedMemory) {
-///         self.image.remember(&memory.image);
-///         self.caption.remember(&memory.caption);
+///     fn store(self, memory: &CaptionedMemory) {
+///         self.image.store(&memory.image);
+///         self.caption.store(&memory.caption);
 ///     }
 ///
-///     fn recall(memory: &CaptionedMemory, samples: usize, device: &Device) -> Self {
+///     fn load(memory: &CaptionedMemory, samples: usize, device: &Device) -> Self {
 ///         Self {
-///             image: Tensor::recall(&memory.image, samples, device),
-///             caption: Tensor::recall(&memory.caption, samples, device),
+///             image: Tensor::load(&memory.image, samples, device),
+///             caption: Tensor::load(&memory.caption, samples, device),
 ///         }
 ///     }
 /// }
@@ -59,10 +59,10 @@ use burn::tensor::{Device, Tensor};
 /// ```
 pub trait Bufferable: Input {
     /// Module without parameters that holds the input.
-    type Memory: Module + ModuleDisplay + 'static;
+    type Buffers: Module + ModuleDisplay + 'static;
 
     /// Creates buffers with the number of samples of this input, which are their initial values.
-    fn memory(self) -> Self::Memory;
+    fn into_buffers(self) -> Self::Buffers;
 
     /// Replaces the values of the buffers by this input.
     ///
@@ -70,25 +70,25 @@ pub trait Bufferable: Input {
     ///
     /// Panics if the input has more samples than the buffers have room for, or samples of another
     /// shape.
-    fn remember(self, memory: &Self::Memory);
+    fn store(self, memory: &Self::Buffers);
 
     /// Returns the first samples in the buffers, on the given device.
     ///
     /// The result has autodiff if the device has, because burn decides by the input whether a layer
     /// trains.
-    fn recall(memory: &Self::Memory, samples: usize, device: &Device) -> Self;
+    fn load(memory: &Self::Buffers, samples: usize, device: &Device) -> Self;
 }
 
 macro_rules! bufferable_tensor {
     ($($kind:ty),*) => {$(
         impl<const D: usize> Bufferable for Tensor<D, $kind> {
-            type Memory = Buffer<Self>;
+            type Buffers = Buffer<Self>;
 
-            fn memory(self) -> Buffer<Self> {
+            fn into_buffers(self) -> Buffer<Self> {
                 Buffer::new(self)
             }
 
-            fn remember(self, memory: &Buffer<Self>) {
+            fn store(self, memory: &Buffer<Self>) {
                 let mut shape = memory.get().dims();
                 let (room, samples) = (shape[0], self.dims()[0]);
                 assert!(
@@ -101,7 +101,7 @@ macro_rules! bufferable_tensor {
                 memory.set(Tensor::cat(vec![self.without_autodiff(), rest], 0));
             }
 
-            fn recall(memory: &Buffer<Self>, samples: usize, device: &Device) -> Self {
+            fn load(memory: &Buffer<Self>, samples: usize, device: &Device) -> Self {
                 let recalled = memory.get().narrow(0, 0, samples).to_device(device);
                 // Moving a tensor does not add autodiff.
                 match device.is_autodiff() {
@@ -127,14 +127,14 @@ mod tests {
             let rows = Tensor::<1>::from_data(values, &device);
             rows.reshape([values.len() / 2, 2])
         };
-        let memory = input(&[0.0; 6]).memory();
+        let memory = input(&[0.0; 6]).into_buffers();
 
         for values in [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..], &[7.0, 8.0]] {
-            input(values).remember(&memory);
-            let recalled = Tensor::<2>::recall(&memory, values.len() / 2, &device);
+            input(values).store(&memory);
+            let recalled = Tensor::<2>::load(&memory, values.len() / 2, &device);
             assert!(recalled.is_autodiff() && !recalled.is_require_grad());
             let plain = device.clone().without_autodiff();
-            let recalled = Tensor::<2>::recall(&memory, values.len() / 2, &plain);
+            let recalled = Tensor::<2>::load(&memory, values.len() / 2, &plain);
             assert!(!recalled.is_autodiff());
             let recalled: Vec<f32> = recalled.into_data().iter().collect();
             assert_eq!(recalled, values);
@@ -147,8 +147,8 @@ mod tests {
     #[should_panic(expected = "The buffer has room for 1 samples, but the input has 2.")]
     fn more_samples_are_refused() {
         let tokens = Tensor::<2, Int>::zeros([1, 3], &Device::default());
-        let memory = tokens.clone().memory();
+        let memory = tokens.clone().into_buffers();
 
-        Tensor::cat(vec![tokens.clone(), tokens], 0).remember(&memory);
+        Tensor::cat(vec![tokens.clone(), tokens], 0).store(&memory);
     }
 }

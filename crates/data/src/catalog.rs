@@ -107,14 +107,14 @@ impl DatasetInfo {
     pub(crate) fn dataset(
         &self,
         pixels: Vec<u8>,
-        maximum: u8,
+        max_value: u8,
         labels: Vec<usize>,
     ) -> Result<ImageDataset, DataError> {
         ImageDataset::new(ImageData {
             name: self.name.into(),
             shape: self.shape,
             pixels,
-            maximum,
+            max_value,
             labels,
             classes: self.classes.iter().copied().map(String::from).collect(),
             normalization: self.normalization(),

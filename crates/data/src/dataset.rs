@@ -1,5 +1,5 @@
 use crate::render::{Palette, render};
-use crate::{DataError, Holdout, Normalization, Samples, Shown, Views};
+use crate::{DataError, Holdout, Normalization, Samples, ViewedSample, Views};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct ImageData {
     /// `samples · channels · height · width`.
     pub pixels: Vec<u8>,
     /// Value of a pixel of full intensity, usually 255.
-    pub maximum: u8,
+    pub max_value: u8,
     /// Class of each image.
     pub labels: Vec<usize>,
     /// Names of the classes.
@@ -91,11 +91,11 @@ impl ImageDataset {
                  {mean:?} and {std:?}"
             ));
         }
-        if data.maximum == 0 {
+        if data.max_value == 0 {
             return invalid("the maximum of a pixel should be above 0".into());
         }
         let ids = (0..samples).collect();
-        let palette = Palette::of(&data.normalization, data.maximum);
+        let palette = Palette::of(&data.normalization, data.max_value);
         Ok(Self {
             data: Arc::new(data),
             palette: Arc::new(palette),
@@ -233,8 +233,8 @@ impl ImageDataset {
     }
 
     /// Returns the value of a pixel of full intensity.
-    pub(crate) fn maximum(&self) -> u8 {
-        self.data.maximum
+    pub(crate) fn max_value(&self) -> u8 {
+        self.data.max_value
     }
 }
 
@@ -266,7 +266,7 @@ impl Samples for ImageDataset {
         views.check_images(self.shape())
     }
 
-    fn prepare(&self, shown: &[Shown], views: &Views) -> TensorData {
+    fn prepare(&self, shown: &[ViewedSample], views: &Views) -> TensorData {
         let published = |id| self.pixels(id);
         render(self.shape(), published, &self.palette, shown, views)
     }
@@ -276,7 +276,7 @@ impl Samples for ImageDataset {
     }
 
     fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
-        let header = format!("{:?} {} {}\n", self.shape(), self.maximum(), self.len());
+        let header = format!("{:?} {} {}\n", self.shape(), self.max_value(), self.len());
         sink(header.as_bytes());
         for &id in &*self.ids {
             sink(&(self.label(id) as u64).to_le_bytes());
@@ -312,7 +312,7 @@ pub(crate) mod tests {
             name: "six".into(),
             shape: [1, 2, 3],
             pixels: (0..36).collect(),
-            maximum: 255,
+            max_value: 255,
             labels: vec![0, 0, 0, 1, 1, 2],
             classes: ["a", "b", "c"].map(String::from).to_vec(),
             normalization: Normalization {
@@ -385,7 +385,7 @@ pub(crate) mod tests {
              [0.5] and [0.0]"
         );
         assert_eq!(
-            error(|data| data.maximum = 0),
+            error(|data| data.max_value = 0),
             "six: the maximum of a pixel should be above 0"
         );
         assert!(error(|data| data.shape = [0, 2, 3]).contains("do not make images"));

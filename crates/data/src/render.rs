@@ -1,6 +1,6 @@
 //! Views of images: augmented, and normalized by the constants of their data set.
 
-use crate::{Normalization, Shown, Views};
+use crate::{Normalization, ViewedSample, Views};
 use burn::tensor::TensorData;
 
 /// Normalized values of the pixels of a data set.
@@ -16,11 +16,11 @@ pub(crate) struct Palette {
 }
 
 impl Palette {
-    pub(crate) fn of(normalization: &Normalization, maximum: u8) -> Self {
-        let ratio = f32::from(u8::MAX) / f32::from(maximum);
+    pub(crate) fn of(normalization: &Normalization, max_value: u8) -> Self {
+        let ratio = f32::from(u8::MAX) / f32::from(max_value);
         let mean = normalization.mean.iter();
         Self {
-            published: normalization.levels(maximum),
+            published: normalization.levels(max_value),
             stretched: normalization.levels(u8::MAX),
             stretch: std::array::from_fn(|level| (level as f32 * ratio).round() as u8),
             mean: mean.map(|mean| (255.0 * mean).round() as u8).collect(),
@@ -58,7 +58,7 @@ pub(crate) fn render<'a>(
     published_shape: [usize; 3],
     published: impl Fn(usize) -> &'a [u8],
     palette: &Palette,
-    shown: &[Shown],
+    shown: &[ViewedSample],
     views: &Views,
 ) -> TensorData {
     let [channels, height, width] = published_shape;
@@ -68,7 +68,7 @@ pub(crate) fn render<'a>(
     let shape = [channels, height, width];
     let mut transformed = vec![0; channels * height * width];
     let mut pixels = Vec::with_capacity(shown.len() * transformed.len());
-    for &Shown { id, key } in shown {
+    for &ViewedSample { id, key } in shown {
         let transform = views.augmentation.transform(key);
         let published = published(id);
         let operations = views.augmentation.operations(key, shape);

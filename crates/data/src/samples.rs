@@ -48,7 +48,7 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     fn check_views(&self, views: &Views) -> Result<(), DataError>;
 
     /// Prepares one view of several samples, in host memory.
-    fn prepare(&self, shown: &[Shown], views: &Views) -> Self::Prepared;
+    fn prepare(&self, shown: &[ViewedSample], views: &Views) -> Self::Prepared;
 
     /// Uploads a prepared view to a device.
     fn upload(&self, prepared: Self::Prepared, device: &Device) -> Self::Input;
@@ -148,7 +148,7 @@ impl Views {
 
 /// Sample shown in a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct ViewedSample {
     /// Id of the sample whose content is shown: in a pair, another sample of the same class.
     pub id: usize,
     /// Key of the random choices of the view.

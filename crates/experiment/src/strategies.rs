@@ -34,7 +34,7 @@ impl Experiment<'_> {
             Prepared::Generations(generations) => {
                 self.born_again(&context, &generations, baseline, renderer)
             }
-            Prepared::ByTeacher => self.distilled(seed, baseline, renderer),
+            Prepared::TrainedTeacher => self.distilled(seed, baseline, renderer),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::input::{AnyInput, InputShape, Tokens};
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill::data::{
-    DataError, ImageDataset, Normalization, Samples, Shown, TrainTestData, Views,
+    DataError, ImageDataset, Normalization, Samples, TrainTestData, ViewedSample, Views,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -327,14 +327,14 @@ impl Samples for AnyDataset {
         }
     }
 
-    fn prepare(&self, shown: &[Shown], views: &Views) -> Prepared {
+    fn prepare(&self, shown: &[ViewedSample], views: &Views) -> Prepared {
         let arrays = match self {
             Self::Images(images) => return Prepared::Images(images.prepare(shown, views)),
             Self::Arrays(arrays) => arrays,
         };
         let ArrayData { shape, values, .. } = &*arrays.data;
         let size = size_of(shape);
-        let of_sample = |shown: &Shown| shown.id * size..(shown.id + 1) * size;
+        let of_sample = |shown: &ViewedSample| shown.id * size..(shown.id + 1) * size;
         match (shape, values) {
             (InputShape::Vector(_), Values::Numbers(values)) => {
                 let shape = [shown.len(), size];
@@ -398,8 +398,8 @@ impl Samples for AnyDataset {
 /// Returns the values of some samples, one after the other.
 fn gathered<T: burn::tensor::Element, const D: usize>(
     values: &[T],
-    shown: &[Shown],
-    of_sample: impl Fn(&Shown) -> std::ops::Range<usize>,
+    shown: &[ViewedSample],
+    of_sample: impl Fn(&ViewedSample) -> std::ops::Range<usize>,
     shape: [usize; D],
 ) -> TensorData {
     let parts = shown.iter().map(|shown| &values[of_sample(shown)]);

@@ -143,7 +143,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let config = builder.configure(BoundedRegressionLossConfig::new())?;
         builder.term(BoundedRegressionTerm::from(config.init()).with_background(background))
     })
-    .of_responses("boxes")
+    .for_responses("boxes")
 }
 
 #[cfg(test)]

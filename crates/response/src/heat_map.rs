@@ -276,7 +276,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let config = builder.configure(HeatMapLossConfig::new())?;
         builder.term(config.init())
     })
-    .of_responses("maps of joints")
+    .for_responses("maps of joints")
 }
 
 #[cfg(test)]

@@ -173,20 +173,20 @@ impl<I: Input> LossEntry<I> {
     }
 
     /// Declares that the loss takes all teachers of a student at once.
-    pub fn of_all_teachers(mut self) -> Self {
+    pub fn for_all_teachers(mut self) -> Self {
         self.joint = true;
         self
     }
 
     /// Declares the kind of the responses that the loss compares, such as "boxes", if it is not
     /// classes or tokens.
-    pub fn of_responses(mut self, responses: &'static str) -> Self {
+    pub fn for_responses(mut self, responses: &'static str) -> Self {
         self.responses = Some(responses);
         self
     }
 
     /// Builds the term for a student and its teachers. A loss that is not
-    /// [of all teachers](Self::of_all_teachers) uses only the first.
+    /// [of all teachers](Self::for_all_teachers) uses only the first.
     ///
     /// # Errors
     ///

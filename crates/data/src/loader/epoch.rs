@@ -2,7 +2,7 @@ use super::epoch_batches::EpochBatches;
 use super::pairs::Partners;
 use super::plan::{Plan, permutation};
 use super::showing::Showing;
-use crate::{DataError, Samples, Shown, ViewKey};
+use crate::{DataError, Samples, ViewKey, ViewedSample};
 use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_distill_core::{Batch, Clock, Targets};
@@ -48,7 +48,7 @@ impl<S: Samples> Epoch<S> {
 
     /// Returns the samples of a view: those of the batch or, in the second view of pairs, their
     /// partners.
-    fn shown(&self, showings: &[Showing], view: usize) -> Vec<Shown> {
+    fn shown(&self, showings: &[Showing], view: usize) -> Vec<ViewedSample> {
         let plan = &self.plan;
         let partners = self.partners.as_ref().filter(|_| view == 1);
         let shown = showings.iter().map(|&Showing { place, repetition }| {
@@ -63,7 +63,7 @@ impl<S: Samples> Epoch<S> {
                 repetition,
             };
             let id = partners.map_or(id, |partners| partners.of(plan, id, repetition));
-            Shown { id, key }
+            ViewedSample { id, key }
         });
         shown.collect()
     }

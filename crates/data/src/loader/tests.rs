@@ -244,7 +244,7 @@ fn partners_are_augmented_independently() {
         name: "alike".into(),
         shape: [1, 4, 4],
         pixels: (0..labels.len()).flat_map(|_| 1..=16).collect(),
-        maximum: 255,
+        max_value: 255,
         classes: labels.iter().map(usize::to_string).collect(),
         labels,
         normalization: crate::Normalization {
@@ -487,7 +487,7 @@ fn padding_is_black_before_normalization() {
         name: "white".into(),
         shape: [1, 4, 4],
         pixels: vec![255; 16 * 50],
-        maximum: 255,
+        max_value: 255,
         labels: vec![0; 50],
         classes: vec!["white".into()],
         normalization: crate::Normalization {

@@ -77,7 +77,7 @@ fn other_mean(dataset: &ImageDataset, expected: &[f32]) -> Option<(f64, f32)> {
     let count = (dataset.len() * height * width) as f64;
     let means = sums
         .into_iter()
-        .map(|sum| sum as f64 / count / f64::from(dataset.maximum()));
+        .map(|sum| sum as f64 / count / f64::from(dataset.max_value()));
     let mut means = means.zip(expected.iter().copied());
     means.find(|(found, expected)| (found - f64::from(*expected)).abs() > TOLERANCE)
 }

@@ -164,14 +164,14 @@ pub(crate) mod tests {
 
     /// Asserts that the constants of normalization are the rounded mean and deviation of the
     /// pixels.
-    pub(crate) fn assert_normalization_is_measured(dataset: &ImageDataset, maximum: f64) {
+    pub(crate) fn assert_normalization_is_measured(dataset: &ImageDataset, max_value: f64) {
         let [channels, height, width] = dataset.shape();
         for channel in 0..channels {
             let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
             for &id in dataset.ids() {
                 let plane = &dataset.pixels(id)[channel * height * width..][..height * width];
                 for &pixel in plane {
-                    let pixel = f64::from(pixel) / maximum;
+                    let pixel = f64::from(pixel) / max_value;
                     count += 1.0;
                     sum += pixel;
                     squares += pixel * pixel;

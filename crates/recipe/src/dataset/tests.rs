@@ -3,7 +3,7 @@ use burn::data::dataloader::DataLoader;
 use burn_distill::core::Input;
 use burn_distill::data::{Augmentation, BatchLoader, DataSource, DatasetName, ViewKey, digits};
 
-fn shown(ids: &[usize]) -> Vec<Shown> {
+fn shown(ids: &[usize]) -> Vec<ViewedSample> {
     let key = ViewKey {
         seed: 0,
         id: 0,
@@ -11,7 +11,7 @@ fn shown(ids: &[usize]) -> Vec<Shown> {
         view: 0,
         repetition: 0,
     };
-    ids.iter().map(|&id| Shown { id, key }).collect()
+    ids.iter().map(|&id| ViewedSample { id, key }).collect()
 }
 
 fn view(data: impl Into<AnyDataset>, ids: &[usize]) -> AnyInput {

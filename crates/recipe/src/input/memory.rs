@@ -106,48 +106,48 @@ pub struct TokensMemory {
 }
 
 impl Bufferable for Tokens {
-    type Memory = TokensMemory;
+    type Buffers = TokensMemory;
 
-    fn memory(self) -> TokensMemory {
+    fn into_buffers(self) -> TokensMemory {
         TokensMemory {
-            ids: self.ids.memory(),
-            mask: self.mask.int().memory(),
+            ids: self.ids.into_buffers(),
+            mask: self.mask.int().into_buffers(),
         }
     }
 
-    fn remember(self, memory: &TokensMemory) {
-        self.ids.remember(&memory.ids);
-        self.mask.int().remember(&memory.mask);
+    fn store(self, memory: &TokensMemory) {
+        self.ids.store(&memory.ids);
+        self.mask.int().store(&memory.mask);
     }
 
-    fn recall(memory: &TokensMemory, samples: usize, device: &Device) -> Self {
+    fn load(memory: &TokensMemory, samples: usize, device: &Device) -> Self {
         Self {
-            ids: Tensor::recall(&memory.ids, samples, device),
-            mask: Tensor::<2, Int>::recall(&memory.mask, samples, device).bool(),
+            ids: Tensor::load(&memory.ids, samples, device),
+            mask: Tensor::<2, Int>::load(&memory.mask, samples, device).bool(),
         }
     }
 }
 
 impl Bufferable for AnyInput {
-    type Memory = AnyMemory;
+    type Buffers = AnyMemory;
 
-    fn memory(self) -> AnyMemory {
+    fn into_buffers(self) -> AnyMemory {
         match self {
-            Self::Images(images) => AnyMemory::Images(images.memory()),
-            Self::Vectors(vectors) => AnyMemory::Vectors(vectors.memory()),
-            Self::Sequences(sequences) => AnyMemory::Sequences(sequences.memory()),
-            Self::Tokens(tokens) => AnyMemory::Tokens(tokens.memory()),
+            Self::Images(images) => AnyMemory::Images(images.into_buffers()),
+            Self::Vectors(vectors) => AnyMemory::Vectors(vectors.into_buffers()),
+            Self::Sequences(sequences) => AnyMemory::Sequences(sequences.into_buffers()),
+            Self::Tokens(tokens) => AnyMemory::Tokens(tokens.into_buffers()),
         }
     }
 
-    fn remember(self, memory: &AnyMemory) {
+    fn store(self, memory: &AnyMemory) {
         match (self, memory) {
-            (Self::Images(images), AnyMemory::Images(memory)) => images.remember(memory),
-            (Self::Vectors(vectors), AnyMemory::Vectors(memory)) => vectors.remember(memory),
+            (Self::Images(images), AnyMemory::Images(memory)) => images.store(memory),
+            (Self::Vectors(vectors), AnyMemory::Vectors(memory)) => vectors.store(memory),
             (Self::Sequences(sequences), AnyMemory::Sequences(memory)) => {
-                sequences.remember(memory);
+                sequences.store(memory);
             }
-            (Self::Tokens(tokens), AnyMemory::Tokens(memory)) => tokens.remember(memory),
+            (Self::Tokens(tokens), AnyMemory::Tokens(memory)) => tokens.store(memory),
             (other, _) => panic!(
                 "The memory holds inputs of another kind than the given {}.",
                 other.kind()
@@ -155,12 +155,12 @@ impl Bufferable for AnyInput {
         }
     }
 
-    fn recall(memory: &AnyMemory, samples: usize, device: &Device) -> Self {
+    fn load(memory: &AnyMemory, samples: usize, device: &Device) -> Self {
         match memory {
-            AnyMemory::Images(memory) => Tensor::<4>::recall(memory, samples, device).into(),
-            AnyMemory::Vectors(memory) => Tensor::<2>::recall(memory, samples, device).into(),
-            AnyMemory::Sequences(memory) => Tensor::<3>::recall(memory, samples, device).into(),
-            AnyMemory::Tokens(memory) => Tokens::recall(memory, samples, device).into(),
+            AnyMemory::Images(memory) => Tensor::<4>::load(memory, samples, device).into(),
+            AnyMemory::Vectors(memory) => Tensor::<2>::load(memory, samples, device).into(),
+            AnyMemory::Sequences(memory) => Tensor::<3>::load(memory, samples, device).into(),
+            AnyMemory::Tokens(memory) => Tokens::load(memory, samples, device).into(),
         }
     }
 }
@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn its_record_is_that_of_the_memory_inside() {
         let images = Tensor::<4>::ones([2, 1, 3, 3], &Device::flex());
-        let plain = images.clone().memory();
-        let any = AnyInput::from(images.zeros_like()).memory();
+        let plain = images.clone().into_buffers();
+        let any = AnyInput::from(images.zeros_like()).into_buffers();
 
         let loaded = any.load_record(plain.clone().into_record());
 

@@ -63,11 +63,11 @@ fn inputs_of_two_kinds_are_not_joined() {
 fn every_kind_is_remembered() {
     let device = Device::flex();
     for input in all(&device) {
-        let memory = input.clone().memory();
+        let memory = input.clone().into_buffers();
         let first = input.clone().select(Tensor::from_data([1, 0], &device));
-        first.clone().remember(&memory);
+        first.clone().store(&memory);
 
-        let recalled = AnyInput::recall(&memory, 2, &device);
+        let recalled = AnyInput::load(&memory, 2, &device);
         assert_eq!(recalled.kind(), input.kind());
         assert_eq!(values(recalled), values(first));
     }

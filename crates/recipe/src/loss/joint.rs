@@ -144,7 +144,7 @@ mod tests {
                 })
             });
             let mut losses = Losses::standard();
-            losses.add(entry.of_all_teachers());
+            losses.add(entry.for_all_teachers());
             let built = losses.build_joint(&"kind = 'of-one'".parse().unwrap(), &contexts());
             built.err().map(|error| format!("{error:#}"))
         };

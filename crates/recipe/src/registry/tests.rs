@@ -211,7 +211,7 @@ impl Strategy for Twin {
     }
 
     fn prepare(&self, _: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::ByTeacher)
+        Ok(Prepared::TrainedTeacher)
     }
 }
 

@@ -120,7 +120,7 @@ impl<S: Strategy + Clone + Serialize> StrategyOptions for S {
 ///     }
 ///
 ///     fn prepare(&self, _: &StrategyContext) -> Result<Prepared> {
-///         Ok(Prepared::ByTeacher)
+///         Ok(Prepared::TrainedTeacher)
 ///     }
 /// }
 ///
@@ -293,7 +293,7 @@ mod tests {
         }
 
         fn prepare(&self, _context: &StrategyContext) -> Result<Prepared> {
-            Ok(Prepared::ByTeacher)
+            Ok(Prepared::TrainedTeacher)
         }
     }
 

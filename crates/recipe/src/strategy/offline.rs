@@ -34,7 +34,7 @@ impl Strategy for OfflineRecipe {
     }
 
     fn prepare(&self, _context: &StrategyContext) -> Result<Prepared> {
-        Ok(Prepared::ByTeacher)
+        Ok(Prepared::TrainedTeacher)
     }
 
     fn has_teacher(&self) -> bool {

@@ -14,7 +14,7 @@ pub enum Prepared {
     /// Several trainings, each with the network of the one before as its teacher.
     Generations(Generations),
     /// Distillation from a trained teacher: the `[teacher]`, or else the trained baseline.
-    ByTeacher,
+    TrainedTeacher,
 }
 
 impl<M> From<PreparedStrategy<M>> for Prepared

@@ -120,7 +120,7 @@ impl Strategy for TfKdRecipe {
 
     fn prepare(&self, context: &StrategyContext) -> Result<Prepared> {
         Ok(match self.variant {
-            TfKdVariant::Copy => Prepared::ByTeacher,
+            TfKdVariant::Copy => Prepared::TrainedTeacher,
             TfKdVariant::Virtual => Self::set_up_virtual(context)?.into(),
         })
     }

@@ -173,5 +173,5 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let loss = config.init(builder.contexts().len());
         builder.joint_term(GraphTerm::new(loss, taps.student, taps.teachers))
     })
-    .of_all_teachers()
+    .for_all_teachers()
 }

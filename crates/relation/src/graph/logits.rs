@@ -276,5 +276,5 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let loss = config.init(contexts.len(), &contexts[0].device);
         builder.joint_term(loss)
     })
-    .of_all_teachers()
+    .for_all_teachers()
 }

@@ -175,5 +175,5 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let loss = config.init(taps.student_features, &taps.features, device);
         builder.joint_term(GraphTerm::new(loss, taps.student, taps.teachers))
     })
-    .of_all_teachers()
+    .for_all_teachers()
 }

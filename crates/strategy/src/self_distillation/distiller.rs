@@ -24,7 +24,7 @@ pub trait SelfTeacher<S: Network>: Module + ModuleDisplay + 'static {
     ///
     /// If it does not, neither its accuracy nor the agreement with it is shown. In a validation,
     /// the loss and its terms are not shown either, since their values would have another meaning.
-    fn knows(&self, _batch: &Batch<S::Input>, _phase: TeachingPhase) -> bool {
+    fn has_knowledge(&self, _batch: &Batch<S::Input>, _phase: TeachingPhase) -> bool {
         true
     }
 
@@ -132,7 +132,7 @@ where
         self.clock.set(batch.clock);
         let target = Some(&target.response);
         let output = DistillationOutput::new(terms, &student.response, target, &batch.targets);
-        let output = match self.teacher.knows(&batch, TeachingPhase::Training) {
+        let output = match self.teacher.has_knowledge(&batch, TeachingPhase::Training) {
             true => output,
             false => output.hiding(TEACHER_METRICS),
         };
@@ -141,7 +141,10 @@ where
 
     fn validation_step(&self, batch: Batch<S::Input>) -> DistillationOutput {
         let output = self.forward(&batch);
-        match self.teacher.knows(&batch, TeachingPhase::Validation) {
+        match self
+            .teacher
+            .has_knowledge(&batch, TeachingPhase::Validation)
+        {
             true => output,
             false => output.hiding_terms().hiding(TEACHER_METRICS),
         }

@@ -45,7 +45,7 @@ const NO_SAMPLE: i64 = -1;
 /// fn last_batch<N: Network, O: Objective>(
 ///     student: N,
 ///     soft_targets: O,
-/// ) -> LastBatchDistiller<N, <N::Input as Bufferable>::Memory, O>
+/// ) -> LastBatchDistiller<N, <N::Input as Bufferable>::Buffers, O>
 /// where
 ///     N::Input: Bufferable,
 /// {
@@ -89,7 +89,7 @@ pub struct LastBatch<M> {
     pub ids: HostBuffer,
 }
 
-impl<S, O> LastBatchDistiller<S, <S::Input as Bufferable>::Memory, O>
+impl<S, O> LastBatchDistiller<S, <S::Input as Bufferable>::Buffers, O>
 where
     S: Network,
     S::Input: Bufferable,
@@ -117,7 +117,7 @@ where
         let inputs = student.example(batch_size, &device);
         Self {
             last: LastBatch {
-                inputs: inputs.memory(),
+                inputs: inputs.into_buffers(),
                 targets: Buffer::new(logits.clone()),
                 labeled: Buffer::new(Tensor::zeros([batch_size], &device)),
                 ids: HostBuffer::new(vec![NO_SAMPLE; batch_size], &device),
@@ -134,14 +134,14 @@ where
 impl<S, M, O> LastBatchDistiller<S, M, O>
 where
     S: Network,
-    S::Input: Bufferable<Memory = M>,
+    S::Input: Bufferable<Buffers = M>,
     M: Module + ModuleDisplay + 'static,
     O: Objective,
 {
     fn terms(&self, batch: &Batch<S::Input>) -> (Response, Terms) {
         let now = self.student.forward(batch.view().clone());
         let logits_now = classes(&now);
-        let Some(Recalled { last, target }) = self.last.recall(batch, &logits_now.device()) else {
+        let Some(Recalled { last, target }) = self.last.load(batch, &logits_now.device()) else {
             let terms = self.cross_entropy_terms(logits_now, &batch.targets, batch);
             return (now, terms);
         };
@@ -180,7 +180,7 @@ struct Recalled<I> {
 
 impl<M: Module> LastBatch<M> {
     /// Returns the last batch, if there is one, with the clock of this step and on a device.
-    fn recall<I: Bufferable<Memory = M>>(
+    fn load<I: Bufferable<Buffers = M>>(
         &self,
         now: &Batch<I>,
         device: &Device,
@@ -198,7 +198,7 @@ impl<M: Module> LastBatch<M> {
         };
         Some(Recalled {
             last: Batch {
-                views: vec![I::recall(&self.inputs, samples, device)],
+                views: vec![I::load(&self.inputs, samples, device)],
                 targets: targets.into(),
                 ids,
                 clock: now.clock,
@@ -208,7 +208,7 @@ impl<M: Module> LastBatch<M> {
     }
 
     /// Stores a batch and the response of the network to it.
-    fn remember<I: Bufferable<Memory = M>>(&self, batch: &Batch<I>, response: &Response) {
+    fn store<I: Bufferable<Buffers = M>>(&self, batch: &Batch<I>, response: &Response) {
         let capacity = self.ids.get().len();
         let mut ids: Vec<_> = batch.ids.iter().map(|&id| id as i64).collect();
         assert!(
@@ -220,10 +220,10 @@ impl<M: Module> LastBatch<M> {
         let logits = classes(response).without_autodiff();
         let targets = soft_labels(&batch.targets, &logits);
         let other = batch.views.get(1).unwrap_or_else(|| batch.view());
-        other.clone().without_autodiff().remember(&self.inputs);
-        targets.probabilities.remember(&self.targets);
-        targets.labeled.float().remember(&self.labeled);
-        logits.remember(&self.logits);
+        other.clone().without_autodiff().store(&self.inputs);
+        targets.probabilities.store(&self.targets);
+        targets.labeled.float().store(&self.labeled);
+        logits.store(&self.logits);
         ids.resize(capacity, NO_SAMPLE);
         self.ids.set(ids);
     }
@@ -292,7 +292,7 @@ impl From<SoftLabels> for Targets {
 impl<S, M, O> Distillation for LastBatchDistiller<S, M, O>
 where
     S: Network,
-    S::Input: Bufferable<Memory = M>,
+    S::Input: Bufferable<Buffers = M>,
     M: Module + ModuleDisplay + 'static,
     O: Objective,
 {
@@ -307,7 +307,7 @@ where
 
     fn training_step(&self, batch: Batch<S::Input>) -> TrainOutput<DistillationOutput> {
         let (response, terms) = self.terms(&batch);
-        self.last.remember(&batch, &response);
+        self.last.store(&batch, &response);
         let output = DistillationOutput::new(terms, &response, None, &batch.targets);
         TrainOutput::new(self, output.loss.backward(), output)
     }

@@ -118,7 +118,7 @@ impl<S: Network> SelfTeacher<S> for PastPredictions {
         }
     }
 
-    fn knows(&self, batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {
+    fn has_knowledge(&self, batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {
         // In the first epoch, and for validation samples, no predictions are stored.
         phase == TeachingPhase::Training && batch.clock.epoch > 1
     }

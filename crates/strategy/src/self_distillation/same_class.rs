@@ -30,7 +30,7 @@ impl<S: Network> SelfTeacher<S> for SameClass {
         student.forward_knowledge(partner.clone(), selection)
     }
 
-    fn knows(&self, _batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {
+    fn has_knowledge(&self, _batch: &Batch<S::Input>, phase: TeachingPhase) -> bool {
         phase == TeachingPhase::Training
     }
 }

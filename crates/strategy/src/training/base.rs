@@ -261,7 +261,7 @@ impl<M: LearnerModel> Training<M> {
         })?;
         let patience = self.patience.map(Patience::new);
         if let Some(patience) = &patience {
-            patience.recall(&history, finished);
+            patience.load(&history, finished);
         }
         let has_ended = |epoch| epoch >= self.epochs || is_exhausted(&patience);
         // A training that has ended is loaded, and trains no further epoch.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Early stopping of a training whose validation accuracy has not improved for a number of epochs.
 ///
-/// A resumed training stops at the same epoch as an uninterrupted one: [`recall`](Self::recall)
+/// A resumed training stops at the same epoch as an uninterrupted one: [`load`](Self::load)
 /// reads the accuracies of the earlier epochs. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Patience {
@@ -31,7 +31,7 @@ impl Patience {
     }
 
     /// Reads the validation accuracies of a training up to and including an epoch.
-    pub fn recall(&self, history: &History, epoch: usize) {
+    pub fn load(&self, history: &History, epoch: usize) {
         let accuracy = MetricKind::Accuracy.to_string();
         for epoch in 1..=epoch {
             let accuracy = history.at(epoch, &Split::Valid).remove(&accuracy);

@@ -216,7 +216,7 @@ fn prototypes_are_frozen_in_the_first_epoch() {
 
     // For another group and another number of epochs.
     let all = ParamGroup::all();
-    let model = of(network(&device), 6).with_held(all, 3);
+    let model = of(network(&device), 6).with_frozen(all, 3);
     let before = tensors(&model.student.head);
     let model = step(model, &three_views(at(3, 0), &device));
     assert_eq!(tensors(&model.student.head), before);
@@ -277,7 +277,7 @@ fn the_student_sees_all_views_and_the_teacher_the_first() {
 
     // Views of one size are one pass. The counts include the passes of the average.
     assert_eq!(counts(&model), (1, 1));
-    assert_eq!(counts(&model.clone().with_globals(1)), (1, 1));
+    assert_eq!(counts(&model.clone().with_global_views(1)), (1, 1));
     let mut training = model;
     training.teacher = training.teacher.with_training_mode(true);
     assert_eq!(counts(&training), (1 + 1, 0));

@@ -19,7 +19,7 @@ const WEIGHTS: [f64; 2] = [0.3, -0.2];
 const TEMPERATURE: f64 = 3.0;
 
 type Soft = ResponseObjective<SoftTargetLoss>;
-type LastBatch<S, O> = LastBatchDistiller<S, <<S as Network>::Input as Bufferable>::Memory, O>;
+type LastBatch<S, O> = LastBatchDistiller<S, <<S as Network>::Input as Bufferable>::Buffers, O>;
 
 fn soft() -> Soft {
     let loss = SoftTargetLossConfig::new().with_temperature(TEMPERATURE);

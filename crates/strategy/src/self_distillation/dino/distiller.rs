@@ -19,7 +19,7 @@ use burn_distill_core::{
 /// loss = objective([student(x₁), …, student(x_V)], [teacher(x₁), …, teacher(x_G)])
 /// ```
 ///
-/// The teacher processes the first `globals` views, by default two, and the student processes all
+/// The teacher processes the first `global_views` views, by default two, and the student processes all
 /// views. The views may have different sizes: large crops first, then small ones. Consecutive views
 /// of one size pass through a network together, so that batch normalization treats them as one
 /// batch. The loader creates the views, with `MultiCrop` of burn-distill-data for example.
@@ -79,7 +79,7 @@ pub struct DinoDistiller<S, T, O> {
     /// Objective that compares the views.
     pub objective: O,
     /// Number of views that the teacher processes.
-    pub globals: usize,
+    pub global_views: usize,
     /// Parameters that are frozen at first, and the number of epochs.
     #[module(skip)]
     held: Option<(ParamGroup, usize)>,
@@ -108,7 +108,7 @@ where
             student,
             teacher,
             objective,
-            globals: 2,
+            global_views: 2,
             held: Some((last, 1)),
             weight_decay: None,
             clock: LastClock::default(),
@@ -121,16 +121,19 @@ where
     /// # Panics
     ///
     /// Panics if it is 0.
-    pub fn with_globals(mut self, globals: usize) -> Self {
-        assert!(globals > 0, "The teacher needs at least 1 view, but got 0.");
-        self.globals = globals;
+    pub fn with_global_views(mut self, global_views: usize) -> Self {
+        assert!(
+            global_views > 0,
+            "The teacher needs at least 1 view, but got 0."
+        );
+        self.global_views = global_views;
         self
     }
 
     /// Sets the parameters that are frozen in the first epochs, and the number of epochs. They have
     /// no gradient, so that neither the optimizer nor weight decay changes them. Paths start at the
     /// distiller, as in `student.head.last`. Default: the last layer of the head, for one epoch.
-    pub fn with_held(mut self, group: ParamGroup, epochs: usize) -> Self {
+    pub fn with_frozen(mut self, group: ParamGroup, epochs: usize) -> Self {
         self.held = Some((group, epochs));
         self
     }
@@ -291,7 +294,7 @@ where
         let Requirements {
             student, teacher, ..
         } = self.requirements.get(|| self.objective.requirements());
-        let teacher_views = self.views(batch, self.globals, |view| {
+        let teacher_views = self.views(batch, self.global_views, |view| {
             let target = self.teacher.teach(&self.student, &view, teacher);
             target.without_autodiff()
         });
