@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -336,6 +337,29 @@ fn another_sample_of_the_class_is_used_in_training_only() {
     assert_eq!(term("train").len(), 2);
     assert!(term("train").iter().all(|&loss| loss > 1e-3));
     assert!(term("valid").is_empty(), "a validation has no pairs");
+}
+
+#[test]
+fn the_history_has_no_term_of_copies_before_the_burn_in() {
+    for (burn_in, expected) in [
+        ("strategy.burn_in=1000000", vec!["cross-entropy"]),
+        (
+            "strategy.burn_in=0",
+            vec!["cross-entropy", "soft-cross-entropy"],
+        ),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        assert_success(&run("codistillation", out.path(), &[burn_in], &[]));
+
+        let file = out.path().join("seed-0/distilled/history.csv");
+        let text = fs::read_to_string(file).unwrap();
+        assert!(!text.contains("NaN"), "{text}");
+        let terms = text
+            .lines()
+            .filter_map(|line| line.split(',').nth(2)?.strip_prefix("Loss @ peer 1 "));
+        let terms: BTreeSet<_> = terms.collect();
+        assert_eq!(terms, BTreeSet::from_iter(expected), "{burn_in}");
+    }
 }
 
 #[test]

@@ -359,6 +359,24 @@ mod tests {
     }
 
     #[test]
+    fn the_default_head_is_as_large_as_the_student_and_the_samples_need() {
+        let recipe = changed(&["strategy.kind=dino"]);
+        let context = recipe.strategy_context().unwrap();
+        let student = context.student_network().unwrap();
+        let options: &DinoRecipe = options(&recipe);
+        let tap = known_taps(&student).expect(&options.tap);
+        let features = tap.shape().as_slice()[1];
+
+        let head = options.head(&context, &student).unwrap();
+
+        let authors = DinoHeadConfig::new();
+        assert_eq!(head.d_output, context.samples.len());
+        assert!(head.d_output < authors.d_output);
+        assert_eq!(head.d_hidden, HIDDEN_PER_FEATURE * features);
+        assert_eq!(head.d_bottleneck, BOTTLENECK_PER_FEATURE * features);
+    }
+
+    #[test]
     fn the_average_is_in_training_mode_by_default() {
         assert!(
             prepared(&["strategy.kind=dino"])
