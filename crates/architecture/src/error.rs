@@ -5,7 +5,7 @@ const WIDEST: usize = 65_536;
 const DEEPEST: usize = 10_000;
 
 /// Error about a network that cannot be created.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
     /// No network has this name.
@@ -107,6 +107,8 @@ pub enum NetworkError {
         input: [usize; 3],
     },
 }
+
+burn_distill_core::debug_as_display!(NetworkError);
 
 /// Returns the number of blocks per stage of a network with three stages.
 ///

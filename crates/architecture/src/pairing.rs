@@ -268,7 +268,7 @@ fn check_count(pairs: usize, student: usize, teacher: usize) -> Result<(), Pairi
 }
 
 /// Error about layers that cannot be paired.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairingError {
     /// A named tap is missing.
@@ -304,6 +304,8 @@ pub enum PairingError {
     #[error("the taps of student and teacher should be of the same batch, but their sizes differ")]
     Batches,
 }
+
+burn_distill_core::debug_as_display!(PairingError);
 
 #[cfg(test)]
 mod tests {

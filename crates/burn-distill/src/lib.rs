@@ -34,7 +34,8 @@ pub mod prelude {
     pub use crate::data::{BatchLoader, ClockedLoader, DatasetLoader};
     pub use crate::feature::HintLossConfig;
     pub use crate::response::{
-        LogitLoss, ResponseObjective, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+        DistributionLoss, LogitLoss, ResponseObjective, SoftCrossEntropyLossConfig,
+        SoftTargetLossConfig,
     };
     pub use crate::strategy::{
         Distillation, Distiller, LearningRateConfig, LrSchedule, MetricKind, OfflineDistiller,

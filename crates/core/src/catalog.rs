@@ -38,8 +38,9 @@ impl CatalogEntry {
         }
     }
 
-    /// Returns whether `name` is the name or an alias of this entry.
+    /// Returns whether `name` is the name or an alias of this entry, in lower or upper case.
     pub fn has_name(&self, name: &str) -> bool {
-        self.name == name || self.aliases.contains(&name)
+        let mut names = std::iter::once(&self.name).chain(self.aliases);
+        names.any(|known| known.eq_ignore_ascii_case(name))
     }
 }

@@ -26,7 +26,7 @@ pub trait Check {
 }
 
 /// Error about a value of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` should be {expected}, but is {found}")]
 pub struct ConfigError {
     /// Path of the key, such as `loss.0.temperature`.
@@ -36,6 +36,8 @@ pub struct ConfigError {
     /// Invalid value.
     pub found: String,
 }
+
+crate::debug_as_display!(ConfigError);
 
 impl ConfigError {
     /// Creates an error from a key, a description of the valid values, and the value that was

@@ -4,7 +4,7 @@ use crate::{ConfigError, Tap, TapError, Taps};
 ///
 /// The `init` of a configuration panics with it. A program that reads configurations from files
 /// checks them first and reports the error.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkMismatch {
     /// A value of the configuration is out of its range.
@@ -27,6 +27,8 @@ pub enum NetworkMismatch {
     #[error("{0}")]
     Network(String),
 }
+
+crate::debug_as_display!(NetworkMismatch);
 
 impl Taps {
     /// Returns a tap that holds features: a vector, a sequence or a map.

@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Error of loading, splitting, augmenting or batching data.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// A file could not be read or written.
@@ -129,6 +129,8 @@ pub enum DataError {
         unlabeled: usize,
     },
 }
+
+burn_distill_core::debug_as_display!(DataError);
 
 impl DataError {
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {

@@ -2,7 +2,7 @@ use super::AdapterKind;
 use burn_distill_core::Tap;
 
 /// Error about an adapter that cannot map one tap to another. Shapes are without the batch axis.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {
     /// A tap is attention or a mask.
@@ -72,6 +72,8 @@ pub enum AdapterError {
     #[error("a regressor changes the size of a map itself: leave out `resize`")]
     Resize,
 }
+
+burn_distill_core::debug_as_display!(AdapterError);
 
 /// Describes a tap without its batch axis, as in `a map [16, 8, 8]`.
 pub(super) fn describe(tap: &Tap) -> String {

@@ -3,7 +3,7 @@ use std::error::Error;
 use std::fmt::Display;
 
 /// Error in building a loss from a table of values.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum LossError {
     /// A value is out of its range.
     #[error(transparent)]
@@ -21,6 +21,8 @@ pub enum LossError {
     #[error(transparent)]
     Table(Box<dyn Error + Send + Sync>),
 }
+
+crate::debug_as_display!(LossError);
 
 fn in_words(key: &str, text: &str) -> String {
     match key {
