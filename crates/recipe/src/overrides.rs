@@ -10,7 +10,7 @@ pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
         .with_context(|| format!("--set {assignment}: expected KEY=VALUE"))?;
     let keys = keys(path.trim());
     keys.and_then(|mut keys| {
-        rename_path(&mut keys);
+        rename_path(&mut keys, table);
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         in_table(table, "", &keys, parse(value.trim())?)
     })

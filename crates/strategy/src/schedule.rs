@@ -15,7 +15,7 @@ use std::f64::consts::PI;
 pub struct LearningRateConfig {
     /// Highest learning rate, at which the schedule starts. Its key in a recipe is `base`. Default:
     /// 0.05.
-    #[serde(rename = "base", alias = "base")]
+    #[serde(rename = "base", alias = "peak")]
     pub base_lr: f64,
     /// Number of epochs over which the rate rises linearly from zero to `base_lr`. Default: 0.
     pub warm_up: usize,

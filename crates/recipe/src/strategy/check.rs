@@ -1,6 +1,7 @@
 use super::{Prepared, StrategyContext, StrategyRecipe};
 use crate::Recipe;
 use crate::fault::Place;
+use crate::losses::check_losses;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Checks that a recipe with a strategy, other than that of a trained teacher, has no tables for a
@@ -36,10 +37,25 @@ pub fn prepare_checked(
     context: &StrategyContext<'_>,
 ) -> Result<Prepared> {
     let options = strategy.options();
-    let prepared = options
-        .prepare(context)
-        .and_then(|prepared| options.check_losses(context).map(|()| prepared));
+    let prepared = options.prepare(context).and_then(|prepared| {
+        match prepared {
+            Prepared::TrainedTeacher => check_losses_of_copy(context)?,
+            _ => options.check_losses(context)?,
+        }
+        Ok(prepared)
+    });
     prepared.with_context(|| format!("in the strategy {}", strategy.quoted()))
+}
+
+/// Checks the losses between the student and a trained network of the same model.
+fn check_losses_of_copy(context: &StrategyContext<'_>) -> Result<()> {
+    ensure!(
+        !context.losses.is_empty(),
+        "there is no [[loss]]: add at least one"
+    );
+    let student = context.student_network()?;
+    let between = context.loss_context(&student, &student);
+    check_losses(context.loss_kinds, context.losses, &between).map(drop)
 }
 
 /// Checks the numbers of the strategy of a recipe, before terms are computed from them.

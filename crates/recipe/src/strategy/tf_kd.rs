@@ -2,7 +2,6 @@ use super::context::{PreparedStrategy, StrategyContext, ViewMode};
 use super::terms::{SOFT_TARGET, VIRTUAL_TEACHER, cross_entropy, soft, soft_option};
 use super::{Prepared, Strategy, StrategyEntry, checks};
 use crate::input::AnyNetwork;
-use crate::losses::check_losses;
 use crate::naming::loss_place;
 use anyhow::{Result, ensure};
 use burn::module::Module;
@@ -123,17 +122,6 @@ impl Strategy for TfKdRecipe {
             TfKdVariant::Copy => Prepared::TrainedTeacher,
             TfKdVariant::Virtual => Self::set_up_virtual(context)?.into(),
         })
-    }
-
-    fn check_losses(&self, context: &StrategyContext) -> Result<()> {
-        match self.variant {
-            TfKdVariant::Copy => {
-                let student = context.student_network()?;
-                let losses = context.loss_context(&student, &student);
-                check_losses(context.loss_kinds, context.losses, &losses).map(drop)
-            }
-            TfKdVariant::Virtual => Ok(()),
-        }
     }
 
     fn take_terms(&mut self, _epochs: usize, classes: usize) -> Vec<Table> {
