@@ -151,14 +151,20 @@ mod tests {
 
     #[test]
     fn an_old_name_beside_that_of_today_is_refused() {
-        let text = r#"
-            seeds = [0]
-            data = { name = "digits" }
-            teacher = { model = "mlp-8", training = { epochs = 1 } }
-            student = { model = "mlp-8", training = { epochs = 1, learning_rate = { peak = 1, base = 1 } } }
-        "#;
+        let with = |rate: &str| {
+            let text = r#"
+                name = "both names"
+                seeds = [0]
+                loss = [{ kind = "kd" }]
+                data = { name = "digits" }
+                teacher = { model = "mlp-8", training = { epochs = 1 } }
+                student = { model = "mlp-8", training = { epochs = 1, learning_rate = { RATE } } }
+            "#;
+            recipe(&text.replace("RATE", rate), &[])
+        };
 
-        assert!(recipe(text, &[]).is_err());
+        assert!(with("base = 1").is_ok() && with("peak = 1").is_ok());
+        assert!(with("peak = 1, base = 1").is_err());
     }
 
     #[test]
@@ -184,7 +190,8 @@ mod tests {
 
     #[test]
     fn an_error_beside_an_old_key_has_its_own_line() {
-        let text = r#"seeds = [0]
+        let text = r#"name = "old key"
+            seeds = [0]
             data = { name = "digits" }
             teacher = { model = "mlp-8", training = { epochs = 1 } }
             student = { model = "mlq-8", training = { epochs = 1,
@@ -193,6 +200,6 @@ mod tests {
 
         let error = format!("{:#}", recipe(text, &[]).unwrap_err());
 
-        assert!(error.contains("line 4: "), "{error}");
+        assert!(error.contains("line 5: "), "{error}");
     }
 }

@@ -35,7 +35,6 @@ pub struct GroupLeaderRecipe {
     /// Tap of the peers that is the input of the attention.
     pub tap: String,
     /// Whether gradients flow into the targets, as in the authors' code.
-    #[serde(alias = "as_code")]
     pub reference_gradients: bool,
     /// Softmax temperature of the ensemble term.
     pub temperature: f64,
