@@ -153,9 +153,9 @@ mod tests {
     fn an_old_name_beside_that_of_today_is_refused() {
         let with = |rate: &str| {
             let text = r#"
-                name = "both names"
+                name = "both-names"
                 seeds = [0]
-                loss = [{ kind = "kd" }]
+                loss = [{ kind = "ce" }, { kind = "kd" }]
                 data = { name = "digits" }
                 teacher = { model = "mlp-8", training = { epochs = 1 } }
                 student = { model = "mlp-8", training = { epochs = 1, learning_rate = { RATE } } }
@@ -163,15 +163,16 @@ mod tests {
             recipe(&text.replace("RATE", rate), &[])
         };
 
-        assert!(with("base = 1").is_ok() && with("peak = 1").is_ok());
-        assert!(with("peak = 1, base = 1").is_err());
+        with("base = 0.5").unwrap();
+        with("peak = 0.5").unwrap();
+        assert!(with("peak = 0.5, base = 0.5").is_err());
     }
 
     #[test]
     fn keys_of_other_tables_keep_their_names() {
         let mut table: toml::Table = r#"
             [student]
-            model = { name = "net", learning_rate = { peak = 1 }, strategy = { as_code = true } }
+            model = { name = "net", learning_rate = { peak = 0.5 }, strategy = { as_code = true } }
             [strategy]
             kind = "own"
             as_code = true
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_error_beside_an_old_key_has_its_own_line() {
-        let text = r#"name = "old key"
+        let text = r#"name = "old-key"
             seeds = [0]
             data = { name = "digits" }
             teacher = { model = "mlp-8", training = { epochs = 1 } }
