@@ -1,6 +1,6 @@
-use crate::layers::{convolution, global_average, norm};
-use crate::stages::Staged;
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::layers::{convolution, norm};
+use crate::stages::{Staged, pooled};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -152,9 +152,7 @@ impl Network for ConvNet {
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, self.layer.len(), taps);
-        taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let pool = pooled(map, &self.fc, taps);
         Response::Classes(self.fc.forward(pool))
     }
 

@@ -1,6 +1,6 @@
-use crate::layers::{convolution, global_average, norm};
-use crate::stages::{Block, Staged, stages};
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::layers::{convolution, norm};
+use crate::stages::{Block, Staged, forward_blocks, pooled, stages};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -155,9 +155,7 @@ impl Network for ResNet {
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, 3, taps);
-        taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let pool = pooled(map, &self.fc, taps);
         Response::Classes(self.fc.forward(pool))
     }
 
@@ -194,20 +192,11 @@ impl Staged for ResNet {
         let [channels, ..] = self.input;
         assert_shape!(input, [_, channels, _, _]);
 
-        let mut map = relu(batch_norm(&self.bn1, self.conv1.forward(input)));
+        let map = relu(batch_norm(&self.bn1, self.conv1.forward(input)));
         taps.offer("stem", || Tap::Map(map.clone()));
-        let stages = [&self.layer1, &self.layer2, &self.layer3];
-        for (stage, number) in stages.into_iter().take(last).zip(1..) {
-            for (index, block) in stage.iter().enumerate() {
-                let pre = block.forward_pre(map);
-                if index + 1 == stage.len() {
-                    taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
-                }
-                map = relu(pre);
-            }
-            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
-        }
-        map
+        let stages = [&self.layer1[..], &self.layer2, &self.layer3];
+        let stages = stages.into_iter().take(last);
+        forward_blocks(map, stages, BasicBlock::forward_pre, taps)
     }
 }
 

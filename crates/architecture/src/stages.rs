@@ -1,4 +1,8 @@
+use crate::class_maps;
+use crate::layers::global_average;
+use burn::nn::Linear;
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 use burn_distill_core::{Network, Tap, TapRecorder, TapSelection};
 
 /// A network of stages, whose outputs are the taps `layer1`, `layer2`, ….
@@ -25,6 +29,40 @@ pub(crate) trait Staged: Network<Input = Tensor<4>> {
         let taps = taps.finish().unwrap_or_else(|error| panic!("{error}"));
         taps.expect(tap)
     }
+}
+
+/// Runs stages of blocks that end in an activation, and offers for each stage the output of its last
+/// block, before the activation as `layer1.pre`, `layer2.pre`, … and after it as `layer1`, `layer2`, ….
+///
+/// `forward_pre` is the forward pass of a block without its last activation.
+pub(crate) fn forward_blocks<'a, B: 'a>(
+    mut map: Tensor<4>,
+    stages: impl IntoIterator<Item = &'a [B]>,
+    forward_pre: impl Fn(&B, Tensor<4>) -> Tensor<4>,
+    taps: &mut TapRecorder,
+) -> Tensor<4> {
+    for (stage, number) in stages.into_iter().zip(1..) {
+        for (index, block) in stage.iter().enumerate() {
+            let pre = forward_pre(block, map);
+            if index + 1 == stage.len() {
+                taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
+            }
+            map = relu(pre);
+        }
+        taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
+    }
+    map
+}
+
+/// Averages the last map over its pixels, and offers the class maps as `class-maps` and the average as
+/// `pool`. The classifier turns the average into the logits.
+pub(crate) fn pooled(map: Tensor<4>, classifier: &Linear, taps: &mut TapRecorder) -> Tensor<2> {
+    taps.offer("class-maps", || {
+        Tap::Map(class_maps(map.clone(), classifier))
+    });
+    let pool = global_average(map);
+    taps.offer("pool", || Tap::Vector(pool.clone()));
+    pool
 }
 
 /// Sizes of one residual block, for its layers and for its plan.

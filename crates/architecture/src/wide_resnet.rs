@@ -1,6 +1,6 @@
-use crate::layers::{convolution, global_average, norm};
-use crate::stages::{Block, Staged, stages};
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::layers::{convolution, norm};
+use crate::stages::{Block, Staged, pooled, stages};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -160,9 +160,7 @@ impl Network for WideResNet {
         let normalized = batch_norm(&self.bn1, map);
         taps.offer("layer3.pre", || Tap::Map(normalized.clone()));
         let map = relu(normalized);
-        taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let pool = pooled(map, &self.fc, taps);
         Response::Classes(self.fc.forward(pool))
     }
 

@@ -16,7 +16,7 @@
 //! | half precision | the value agrees with that in single precision, if the device supports it |
 //!
 //! A check that cannot hold for a loss is [skipped](Trial::skip) with a reason, which is printed.
-//! The same happens to a check that the device cannot run, for lack of half or double precision.
+//! A check that the device cannot run, for lack of half or double precision, is skipped likewise.
 //! Only losses [of rows](Trial::of_rows) have reductions.
 //!
 //! ```

@@ -18,7 +18,7 @@ const EPS: f64 = 1e-7;
 /// Definition of the positive that a sample is matched with.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum Positive {
-    /// The same sample, as represented by the other network.
+    /// Embedding of the same sample by the other network.
     Exact,
     /// A randomly drawn sample of the same class.
     Relaxed,

@@ -157,7 +157,7 @@ impl burn_distill_core::TapLoss for Closer {
     }
 }
 
-/// The same network with another name of its tap.
+/// A copy of the network whose tap has another name.
 #[derive(burn::module::Module, Debug)]
 struct Other {
     inner: TwoLogits,

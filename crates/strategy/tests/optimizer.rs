@@ -51,7 +51,7 @@ impl Two {
 
 /// Gradients with norms of 5 and 0.5, then of 0.5 and 2.5.
 const GRADIENTS: [[[f64; 2]; 2]; 2] = [[[3.0, -4.0], [0.3, 0.4]], [[0.3, 0.4], [-1.5, 2.0]]];
-/// The same gradients, clipped to a norm of 1.
+/// [`GRADIENTS`], each clipped to a norm of 1.
 const CLIPPED: [[[f64; 2]; 2]; 2] = [[[0.6, -0.8], [0.3, 0.4]], [[0.3, 0.4], [-0.6, 0.8]]];
 
 fn assert_close(actual: [[f64; 2]; 2], expected: [[f64; 2]; 2]) {

@@ -1,9 +1,9 @@
 use crate::branched::Branching;
 use crate::conv_shape::{ConvShape, ConvWeights};
 use crate::layers::{global_average, norm};
-use crate::stages::stage_before_activation;
 use crate::stages::{Block, Staged};
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::stages::{forward_blocks, pooled, stage_before_activation};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -258,9 +258,7 @@ impl Network for FourStageResNet {
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, 4, taps);
-        taps.offer("class-maps", || Tap::Map(class_maps(map.clone(), &self.fc)));
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let pool = pooled(map, &self.fc, taps);
         Response::Classes(self.fc.forward(pool))
     }
 
@@ -299,17 +297,8 @@ impl Staged for FourStageResNet {
         if let Some(pool) = &self.shrink {
             map = pool.forward(map);
         }
-        for (stage, number) in self.stages().into_iter().take(last).zip(1..) {
-            for (index, block) in stage.iter().enumerate() {
-                let pre = block.forward_pre(map);
-                if index + 1 == stage.len() {
-                    taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
-                }
-                map = relu(pre);
-            }
-            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
-        }
-        map
+        let stages = self.stages().into_iter().take(last);
+        forward_blocks(map, stages, ResidualBlock::forward_pre, taps)
     }
 }
 

@@ -1,9 +1,8 @@
 use super::conv::{ConvNorm, small_linear};
 use crate::conv_shape::{ConvShape, ConvWeights};
-use crate::layers::global_average;
-use crate::stages::Staged;
 use crate::stages::stage_before_activation;
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::stages::{Staged, pooled};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{BatchNorm, Dropout, DropoutConfig, Linear};
@@ -266,11 +265,7 @@ impl Network for MobileNetV2 {
         let map = self.forward_stages(input, STAGES.len(), taps);
         let map = activate(self.head.forward(map), self.clipped);
         taps.offer("head", || Tap::Map(map.clone()));
-        taps.offer("class-maps", || {
-            Tap::Map(class_maps(map.clone(), &self.classifier))
-        });
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let pool = pooled(map, &self.classifier, taps);
         Response::Classes(self.classifier.forward(self.dropout.forward(pool)))
     }
 

@@ -1,9 +1,9 @@
 use super::conv::shuffle_channels;
 use crate::conv_shape::{ConvShape, ConvWeights};
-use crate::layers::{global_average, norm};
-use crate::stages::Staged;
+use crate::layers::norm;
 use crate::stages::stage_before_activation;
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::stages::{Staged, forward_blocks, pooled};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -203,11 +203,7 @@ impl Network for ShuffleNetV1 {
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, STAGES.len(), taps);
-        taps.offer("class-maps", || {
-            Tap::Map(class_maps(map.clone(), &self.linear))
-        });
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let pool = pooled(map, &self.linear, taps);
         Response::Classes(self.linear.forward(pool))
     }
 
@@ -240,19 +236,10 @@ impl Staged for ShuffleNetV1 {
         let [channels, ..] = self.input;
         assert_shape!(input, [_, channels, _, _]);
 
-        let mut map = relu(batch_norm(&self.bn1, self.conv1.forward(input)));
+        let map = relu(batch_norm(&self.bn1, self.conv1.forward(input)));
         taps.offer("stem", || Tap::Map(map.clone()));
-        for (stage, number) in self.stages().into_iter().take(last).zip(1..) {
-            for (index, unit) in stage.iter().enumerate() {
-                let pre = unit.forward_pre(map);
-                if index + 1 == stage.len() {
-                    taps.offer(format!("layer{number}.pre"), || Tap::Map(pre.clone()));
-                }
-                map = relu(pre);
-            }
-            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
-        }
-        map
+        let stages = self.stages().into_iter().take(last);
+        forward_blocks(map, stages, ShuffleUnitV1::forward_pre, taps)
     }
 }
 

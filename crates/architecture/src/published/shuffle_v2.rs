@@ -1,8 +1,8 @@
 use super::conv::shuffle_channels;
 use crate::conv_shape::{ConvShape, ConvWeights};
-use crate::layers::{global_average, norm};
-use crate::stages::Staged;
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::layers::norm;
+use crate::stages::{Staged, pooled};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -206,11 +206,7 @@ impl Network for ShuffleNetV2 {
         let map = self.forward_stages(input, STAGES.len(), taps);
         let map = relu(batch_norm(&self.bn2, self.conv2.forward(map)));
         taps.offer("head", || Tap::Map(map.clone()));
-        taps.offer("class-maps", || {
-            Tap::Map(class_maps(map.clone(), &self.linear))
-        });
-        let pool = global_average(map);
-        taps.offer("pool", || Tap::Vector(pool.clone()));
+        let pool = pooled(map, &self.linear, taps);
         Response::Classes(self.linear.forward(pool))
     }
 

@@ -1,9 +1,8 @@
 use super::conv::{ConvNorm, small_linear};
 use crate::conv_shape::{ConvShape, ConvWeights};
-use crate::layers::global_average;
-use crate::stages::Staged;
 use crate::stages::stage_before_activation;
-use crate::{NetworkError, Plan, class_maps, error};
+use crate::stages::{Staged, pooled};
+use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
@@ -257,11 +256,7 @@ impl Network for Vgg {
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, 4, taps);
         let Some(average) = &self.average else {
-            taps.offer("class-maps", || {
-                Tap::Map(class_maps(map.clone(), &self.classifier))
-            });
-            let pool = global_average(map);
-            taps.offer("pool", || Tap::Vector(pool.clone()));
+            let pool = pooled(map, &self.classifier, taps);
             return Response::Classes(self.classifier.forward(pool));
         };
         let mut features: Tensor<2> = average.forward(self.shrink.forward(map)).flatten(1, 3);
