@@ -50,6 +50,15 @@ impl Knowledge {
             taps: self.taps.of_samples(samples),
         }
     }
+
+    /// Returns the mask of the tokens that count: the tap of that name, or else the mask of the
+    /// response.
+    pub(crate) fn token_mask(&self, tap: &Option<String>) -> Option<Tensor<2, Bool>> {
+        match tap {
+            Some(name) => Some(self.taps.expect(name).into_mask()),
+            None => self.response.token_mask(),
+        }
+    }
 }
 
 /// The output of a network.

@@ -1,6 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod any_input;
 mod batch;
 mod batch_norm;
 mod buffer;
@@ -13,6 +14,7 @@ mod display;
 mod dynamic;
 mod ensemble;
 mod entry;
+mod file;
 mod frozen;
 mod host_buffer;
 mod input;
@@ -33,7 +35,10 @@ mod teacher;
 mod terms;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tokens;
+mod weights;
 
+pub use any_input::*;
 pub use batch::*;
 pub use batch_norm::*;
 pub use buffer::*;
@@ -44,6 +49,7 @@ pub use clock::*;
 pub use dynamic::*;
 pub use ensemble::*;
 pub use entry::*;
+pub use file::*;
 pub use frozen::*;
 pub use host_buffer::*;
 pub use input::*;
@@ -61,6 +67,8 @@ pub use seed::*;
 pub use tap::*;
 pub use teacher::*;
 pub use terms::*;
+pub use tokens::*;
+pub use weights::*;
 
 /// Types that the macros of this crate name in the crates that use them.
 #[doc(hidden)]

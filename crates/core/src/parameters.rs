@@ -33,19 +33,25 @@ pub fn parameter_count<M: Module>(module: &M) -> usize {
     counter.count
 }
 
-/// Returns whether a module has parameters on a device without autodiff.
-pub(crate) fn has_untracked<M: Module>(module: &M) -> bool {
-    struct Untracked(bool);
+/// Returns whether a module has parameters on a device with autodiff, or on one without.
+pub(crate) fn has_parameters_with<M: Module>(module: &M, autodiff: bool) -> bool {
+    struct Search {
+        autodiff: bool,
+        found: bool,
+    }
 
-    impl ModuleVisitor for Untracked {
+    impl ModuleVisitor for Search {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0 |= !param.lazy_device().is_autodiff();
+            self.found |= param.lazy_device().is_autodiff() == self.autodiff;
         }
     }
 
-    let mut untracked = Untracked(false);
-    module.visit(&mut untracked);
-    untracked.0
+    let mut search = Search {
+        autodiff,
+        found: false,
+    };
+    module.visit(&mut search);
+    search.found
 }
 
 /// Returns whether the path is that of a running statistic and not of a parameter.

@@ -561,17 +561,25 @@ pub enum TapError {
 
 crate::debug_as_display!(UnknownTap, TapError);
 
-/// Returns the candidate that is most similar to `name`, if one is similar enough for a suggestion.
+/// Returns the candidate that is most similar to `name`, if one is similar enough for a suggestion:
+/// one that continues `name` after a hyphen, as `rkd-angle` continues `rkd`, is more similar than
+/// one of other letters.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const SIMILAR: f64 = 0.6;
+    const CONTINUED: f64 = 0.9;
+    let similarity = |candidate: &str| {
+        let rest = candidate.strip_prefix(name);
+        let continued = !name.is_empty() && rest.is_some_and(|rest| rest.starts_with('-'));
+        let spelled = strsim::normalized_damerau_levenshtein(name, candidate);
+        if continued {
+            spelled.max(CONTINUED)
+        } else {
+            spelled
+        }
+    };
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::normalized_damerau_levenshtein(name, candidate),
-                candidate,
-            )
-        })
+        .map(|candidate| (similarity(candidate), candidate))
         .filter(|(similarity, _)| *similarity >= SIMILAR)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
@@ -592,6 +600,13 @@ mod tests {
             recorder.offer(name, vector);
         }
         recorder.finish()
+    }
+
+    #[test]
+    fn a_name_that_is_continued_is_nearer_than_one_of_other_letters() {
+        assert_eq!(nearest("rkd", ["rrd", "rkd-angle"]), Some("rkd-angle"));
+        assert_eq!(nearest("rkdd", ["rkd", "rkd-angle"]), Some("rkd"));
+        assert_eq!(nearest("", ["-1"]), None);
     }
 
     #[test]

@@ -17,7 +17,6 @@ mod resolved;
 mod schedule;
 mod self_distillation;
 mod training;
-mod weights;
 
 pub use clip::ClippedTerms;
 pub use curriculum::*;
@@ -33,7 +32,8 @@ pub use output::*;
 pub use schedule::*;
 pub use self_distillation::*;
 pub use training::*;
-pub use weights::*;
+
+pub use burn_distill_core::{WeightsError, WeightsFile};
 
 /// Types that [`learner_model!`] names in the crates that use it.
 #[doc(hidden)]

@@ -237,7 +237,7 @@ impl<I: Input> LossBuilder<'_, I> {
         let pairs = pairs
             .into_iter()
             .map(|(student, teacher)| TapPair::new(student, teacher, loss.clone()));
-        self.term(TapPairs::from(pairs))
+        self.tap_pairs(pairs)
     }
 
     /// Builds the term of a loss between each pair of taps, from a function that creates a pair
@@ -260,10 +260,34 @@ impl<I: Input> LossBuilder<'_, I> {
         let pairs = pairs.map(|((student, teacher), (inputs, outputs))| {
             pair(student, teacher, [inputs, outputs])
         });
-        self.term(TapPairs::from(pairs.collect::<Vec<_>>()))
+        self.tap_pairs(pairs.collect::<Vec<_>>())
     }
 
-    /// Builds the term of a loss between several layers, after a trial on a number of samples.
+    /// Builds the term of a loss between pairs of taps, with the [masks](MASK_TAP) of the networks.
+    ///
+    /// # Errors
+    ///
+    /// Never returns an error. The `Result` is a convenience for functions that return it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no pairs.
+    pub fn tap_pairs<L: TapLoss, A: TapAdapter>(
+        self,
+        pairs: impl IntoIterator<Item = TapPair<L, A>>,
+    ) -> Result<BuiltLoss<I>, LossError> {
+        let mut term = TapPairs::from(pairs);
+        let context = self.context();
+        let of_pairs = |name: fn(&TapPair<L, A>) -> &String| term.pairs.iter().map(name);
+        let mask = mask_beside(&context.student_taps, of_pairs(|pair| &pair.student));
+        let teacher_mask = mask_beside(&context.teacher_taps, of_pairs(|pair| &pair.teacher));
+        term.mask = mask;
+        term.teacher_mask = teacher_mask;
+        self.term(term)
+    }
+
+    /// Builds the term of a loss between several layers, with the [masks](MASK_TAP) of the networks,
+    /// after a trial on a number of samples.
     ///
     /// # Errors
     ///
@@ -280,8 +304,29 @@ impl<I: Input> LossBuilder<'_, I> {
             |student, teacher| loss.check_layers(student, teacher),
             |student, teacher| loss.forward_layers(student, teacher, None),
         )?;
-        self.term(MultiLayerTerm::new(loss, student, teacher))
+        let context = self.context();
+        let mask = mask_beside(&context.student_taps, &student);
+        let teacher_mask = mask_beside(&context.teacher_taps, &teacher);
+        let mut term = MultiLayerTerm::new(loss, student, teacher);
+        term.mask = mask;
+        term.teacher_mask = teacher_mask;
+        self.term(term)
     }
+}
+
+/// Name of the tap with the [mask](Tap::Mask) of the tokens that count.
+///
+/// A loss that is built from a table leaves out the tokens that do not count, if it compares
+/// sequences or attention of a network that offers this tap.
+pub const MASK_TAP: &str = "mask";
+
+/// Returns the tap with the mask, if the network offers it and one of the named taps is of tokens.
+fn mask_beside<'a>(taps: &Taps, names: impl IntoIterator<Item = &'a String>) -> Option<String> {
+    let of_tokens =
+        |name: &'a String| matches!(taps.get(name), Ok(Tap::Sequence(_) | Tap::Attention(_)));
+    let is_needed = names.into_iter().any(of_tokens);
+    let is_offered = matches!(taps.get(MASK_TAP), Ok(Tap::Mask(_)));
+    (is_needed && is_offered).then(|| MASK_TAP.to_string())
 }
 
 /// Returns the names of the taps in a value, or else the default taps.

@@ -1,6 +1,5 @@
 use crate::{
-    Context, Knowledge, LossError, LossTerm, NamedLoss, Requirements, Tap, TapSelection, Weighted,
-    both_masks,
+    Context, LossError, LossTerm, NamedLoss, Requirements, Tap, TapSelection, Weighted, both_masks,
 };
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
@@ -152,19 +151,10 @@ impl<L: MultiLayerLoss> LossTerm for MultiLayerTerm<L> {
         let teacher = context.teacher.taps.expect_all(&self.teacher).into_iter();
         let teacher = teacher.map(Tap::without_autodiff).collect();
         let mask = both_masks(
-            mask_of(context.student, &self.mask),
-            mask_of(context.teacher, &self.teacher_mask),
+            context.student.token_mask(&self.mask),
+            context.teacher.token_mask(&self.teacher_mask),
         );
         self.loss.forward_layers(student, teacher, mask)
-    }
-}
-
-/// Returns the mask of the tokens that count for one network: the tap of that name, or else the
-/// mask of the response.
-fn mask_of(side: &Knowledge, tap: &Option<String>) -> Option<Tensor<2, Bool>> {
-    match tap {
-        Some(name) => Some(side.taps.expect(name).into_mask()),
-        None => side.response.token_mask(),
     }
 }
 
@@ -172,7 +162,7 @@ fn mask_of(side: &Knowledge, tap: &Option<String>) -> Option<Tensor<2, Bool>> {
 mod tests {
     use super::*;
     use crate::numeric::masked_mean;
-    use crate::{Clock, Objective, Response, TapRecorder, Targets};
+    use crate::{Clock, Knowledge, Objective, Response, TapRecorder, Targets};
     use burn::tensor::Device;
 
     #[derive(Module, Debug)]

@@ -1,7 +1,7 @@
-use crate::parameters::has_untracked;
+use crate::parameters::has_parameters_with;
 use crate::{
-    Context, LossError, LossTerm, NamedLoss, Requirements, Tap, TapSelection, Weighted,
-    check_features, shared_mask,
+    Context, LossError, LossTerm, NamedLoss, Requirements, Tap, TapSelection, Weighted, both_masks,
+    check_features,
 };
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Tensor};
@@ -111,6 +111,12 @@ impl<L, A> TapPair<L, A> {
 pub struct TapPairs<L, A = NoAdapter> {
     /// Pairs of taps.
     pub pairs: Vec<TapPair<L, A>>,
+    /// Name of the student's tap with the mask of the tokens that count, if its response has no
+    /// mask.
+    pub mask: Option<String>,
+    /// Name of the teacher's tap with the mask of the tokens that count, if its response has no
+    /// mask.
+    pub teacher_mask: Option<String>,
     #[module(skip)]
     checked: Checked,
 }
@@ -132,9 +138,11 @@ impl Clone for Checked {
 /// L = Σ over pairs of weight · loss(adapter(student tap), teacher tap)
 /// ```
 ///
-/// The adapters and the parameters of the losses train with the student. If the taps are sequences
-/// and a response is of [tokens](crate::Response::Tokens), the loss gets the mask of the tokens
-/// that count for student and teacher. An adapter gets zeros in place of the other tokens.
+/// The adapters and the parameters of the losses train with the student. If the taps are sequences,
+/// the loss gets the mask of the tokens that count for student and teacher, if there is one: from
+/// the tap that [`mask`](TapPairs::mask) or [`teacher_mask`](TapPairs::teacher_mask) names, or else
+/// from a response of [tokens](crate::Response::Tokens). An adapter gets zeros in place of the other
+/// tokens.
 pub type TapObjective<L, A = NoAdapter> = Weighted<TapPairs<L, A>>;
 
 impl<L, A, P: IntoIterator<Item = TapPair<L, A>>> From<P> for TapPairs<L, A> {
@@ -151,6 +159,8 @@ impl<L, A, P: IntoIterator<Item = TapPair<L, A>>> From<P> for TapPairs<L, A> {
         );
         Self {
             pairs,
+            mask: None,
+            teacher_mask: None,
             checked: Checked::default(),
         }
     }
@@ -165,14 +175,27 @@ impl<L: TapLoss, A: TapAdapter> NamedLoss for TapPairs<L, A> {
 impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
     fn requirements(&self) -> Requirements {
         Requirements {
-            student: TapSelection::named(self.pairs.iter().map(|pair| &pair.student)),
-            teacher: TapSelection::named(self.pairs.iter().map(|pair| &pair.teacher)),
+            student: TapSelection::named(
+                self.pairs
+                    .iter()
+                    .map(|pair| &pair.student)
+                    .chain(&self.mask),
+            ),
+            teacher: TapSelection::named(
+                self.pairs
+                    .iter()
+                    .map(|pair| &pair.teacher)
+                    .chain(&self.teacher_mask),
+            ),
             ..Requirements::default()
         }
     }
 
     fn value(&self, context: &Context<'_>) -> Tensor<1> {
-        let mask = shared_mask(&context.student.response, &context.teacher.response);
+        let mask = both_masks(
+            context.student.token_mask(&self.mask),
+            context.teacher.token_mask(&self.teacher_mask),
+        );
         // The kinds of the taps and the devices do not change after the first batch.
         let unchecked = !self.checked.0.load(Ordering::Relaxed);
         let values = self.pairs.iter().map(|pair| {
@@ -220,17 +243,22 @@ impl<L: TapLoss, A> TapPair<L, A> {
     }
 }
 
-/// Warns once about an adapter on a device without autodiff beside a student on one with autodiff:
-/// burn computes with it, but does not train it.
+/// Warns once about a student and an adapter of which only one is on a device with autodiff: burn
+/// computes with the other one, but does not train it.
 fn warn_of_untrained<L, A: TapAdapter>(pair: &TapPair<L, A>, student: &Tap) {
     static ONCE: Once = Once::new();
-    if student.is_autodiff() && has_untracked(&pair.adapter) {
-        ONCE.call_once(|| {
-            log::warn!(
-                "the adapter of the student's tap `{}` is on a device without autodiff and does not \
-                 train: create it on the device of the student, `device.autodiff()`",
-                pair.student
-            );
+    let trained = student.is_autodiff();
+    if has_parameters_with(&pair.adapter, !trained) {
+        let tap = &pair.student;
+        ONCE.call_once(|| match trained {
+            true => log::warn!(
+                "the adapter of the student's tap `{tap}` is on a device without autodiff and does not \
+                 train: create it on the device of the student, `device.autodiff()`"
+            ),
+            false => log::warn!(
+                "the student is on a device without autodiff and does not train, but the adapter of its \
+                 tap `{tap}` does: create the student on `device.autodiff()`, or call `train()` on it"
+            ),
         });
     }
 }
@@ -350,6 +378,64 @@ mod tests {
         value(&term, 3);
         assert_eq!(checks.load(Ordering::Relaxed), 3);
         refused(&term.clone());
+    }
+
+    /// Counts the tokens of its mask.
+    #[derive(Module, Debug)]
+    struct CountsTokens {}
+
+    impl NamedLoss for CountsTokens {
+        fn name(&self) -> &'static str {
+            "counts-tokens"
+        }
+    }
+
+    impl TapLoss for CountsTokens {
+        fn forward_taps(&self, student: Tap, _: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+            let length = student.shape()[1] as f64;
+            match mask {
+                Some(mask) => mask.float().sum(),
+                None => Tensor::full([1], length, &Device::default()),
+            }
+        }
+    }
+
+    #[test]
+    fn the_mask_is_that_of_the_named_taps() {
+        let device = Device::default();
+        let knowledge = |mask: [bool; 3]| {
+            let taps = [
+                ("tokens", Tap::Sequence(Tensor::zeros([1, 3, 2], &device))),
+                ("valid", Tap::Mask(Tensor::from_data([mask], &device))),
+            ];
+            Knowledge::from_logits(Tensor::zeros([1, 4], &device)).with_taps(taps)
+        };
+        let student = knowledge([true, true, false]);
+        let teacher = knowledge([false, true, false]);
+        let valid = || Some("valid".to_string());
+        for (mask, teacher_mask, expected) in [
+            (None, None, 3.0),
+            (valid(), None, 2.0),
+            (None, valid(), 1.0),
+            (valid(), valid(), 1.0),
+        ] {
+            let pair = TapPair::new("tokens", "tokens", CountsTokens {});
+            let term = TapPairs {
+                mask: mask.clone(),
+                teacher_mask: teacher_mask.clone(),
+                ..TapPairs::from([pair])
+            };
+
+            let value = term.value(&Context::of(&student, &teacher));
+
+            assert_eq!(value.into_scalar::<f32>(), expected);
+            let requirements = term.requirements();
+            assert_eq!(requirements.student.contains("valid"), mask.is_some());
+            assert_eq!(
+                requirements.teacher.contains("valid"),
+                teacher_mask.is_some()
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use burn::train::metric::{
     NumericEntry, SerializedEntry,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The number of steps whose values are read from the device together.
 const READ_EVERY: usize = 8;
@@ -26,6 +27,11 @@ pub struct DistillationMetric {
     /// Whether the epoch has had a value so far.
     measured: bool,
     watched: Option<Divergence>,
+    /// Whether a step had the term of the metric, or the log says that none has it. Clones share
+    /// it: that of the validation is silent after that of the training.
+    term_known: Arc<AtomicBool>,
+    /// Terms of the last steps that were read, where they have no term of the metric's name.
+    other_terms: Vec<String>,
 }
 
 impl DistillationMetric {
@@ -39,6 +45,8 @@ impl DistillationMetric {
             fresh: false,
             measured: false,
             watched: None,
+            term_known: Arc::default(),
+            other_terms: Vec::new(),
         }
     }
 
@@ -55,6 +63,7 @@ impl DistillationMetric {
             if let Some(divergence) = &self.watched {
                 divergence.check(&values);
             }
+            self.look_for_term(&values);
             if let Some((value, samples)) = self.metric.of(&values) {
                 sum += value * samples as f64;
                 count += samples;
@@ -67,6 +76,35 @@ impl DistillationMetric {
             self.measured = true;
         }
         Ok(())
+    }
+
+    /// Looks for the term of the metric in a step.
+    fn look_for_term(&mut self, values: &StepValues) {
+        let (MetricKind::Term(name) | MetricKind::Shown(name)) = &self.metric else {
+            return;
+        };
+        if self.term_known.load(Ordering::Relaxed) {
+            return;
+        }
+        let terms = || values.terms.iter().map(|(term, _)| term);
+        match terms().any(|term| term == name) {
+            true => self.term_known.store(true, Ordering::Relaxed),
+            false => self.other_terms = terms().cloned().collect(),
+        }
+    }
+
+    /// Returns the warning, once, that no step of the epoch has had the term of the metric.
+    fn warning_of_unknown_term(&mut self) -> Option<String> {
+        let others = std::mem::take(&mut self.other_terms);
+        if others.is_empty() || self.term_known.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        Some(format!(
+            "the metric `{}` has no value, because no step of this epoch has a term of this name: the \
+             terms are `{}`",
+            self.name,
+            others.join("`, `")
+        ))
     }
 
     fn format(&self) -> FormatOptions {
@@ -117,6 +155,9 @@ impl Metric for DistillationMetric {
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
         self.read_pending()?;
+        if let Some(warning) = self.warning_of_unknown_term() {
+            log::warn!("{warning}");
+        }
         Ok(match self.measured {
             true => self.state.compute_final(self.format()),
             false => SerializedEntry::not_available(self.unit()),
@@ -206,6 +247,29 @@ mod tests {
             terms,
             hidden: Arc::default(),
         }
+    }
+
+    #[test]
+    fn a_name_that_no_term_has_is_reported_once() {
+        let warnings = |name: &str, terms: &[&str]| {
+            let mut metric = DistillationMetric::new(MetricKind::Term(name.into()));
+            let terms = terms.iter().map(|term| (term.to_string(), 0.0)).collect();
+            metric.look_for_term(&step(8, terms));
+            let mut of_validation = metric.clone();
+            [&mut metric, &mut of_validation].map(DistillationMetric::warning_of_unknown_term)
+        };
+
+        let [first, second] = warnings("sof-target", &["cross-entropy", "soft-target"]);
+        let warning = first.unwrap();
+        assert!(warning.contains("`Loss @ sof-target`"), "{warning}");
+        assert!(
+            warning.ends_with("`cross-entropy`, `soft-target`"),
+            "{warning}"
+        );
+        assert_eq!(second, None);
+        assert_eq!(warnings("soft-target", &["soft-target"]), [None, None]);
+        // A step without terms, such as one of an evaluation, proves nothing.
+        assert_eq!(warnings("soft-target", &[]), [None, None]);
     }
 
     #[test]

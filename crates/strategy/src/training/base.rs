@@ -253,6 +253,13 @@ impl<M: LearnerModel> Training<M> {
             Snapshots::clear(&snapshots)?;
             0
         };
+        if finished > 0 {
+            log::info!(
+                "{}: the training continues after epoch {finished} of {}",
+                self.folder.display(),
+                self.epochs
+            );
+        }
         let checkpoints = checkpoints.with_snapshots(snapshots, self.snapshots);
 
         let history = History::up_to(&history, finished).map_err(|source| CheckpointError::Io {
@@ -334,10 +341,19 @@ impl<M: LearnerModel> Training<M> {
         if let Some(error) = result.error {
             return Err(TrainError::Training(error));
         }
+        let stopped = !has_ended(epoch);
+        if stopped {
+            log::info!(
+                "{}: the training was stopped after epoch {epoch} of {}; `with_resume(true)` continues \
+                 it",
+                self.folder.display(),
+                self.epochs
+            );
+        }
         Ok(Trained {
             model: result.model,
             epoch,
-            stopped: !has_ended(epoch),
+            stopped,
             renderer: result.renderer,
         })
     }

@@ -1,5 +1,5 @@
 use super::checkpoint_error::CheckpointError;
-use super::file::{self, partial, publish, write_atomically};
+use super::file;
 use super::finite::non_finite_in_file;
 use super::{Divergence, History, NonFinite, Snapshots, TeacherIdentity};
 use crate::MetricKind;
@@ -9,6 +9,9 @@ use burn::train::checkpoint::{
     Checkpoint, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
 };
 use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
+use burn_distill_core::{
+    file_sha256, partial_path as partial, publish_partial as publish, write_atomically,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -175,11 +178,7 @@ impl CheckpointFolder {
         let Manifest { epoch, sha256, .. } = manifest;
         for part in Part::ALL {
             let path = self.path(part, *epoch);
-            self.compare(
-                sha256.get(part.name()),
-                file::file_sha256(&path),
-                path.clone(),
-            )?;
+            self.compare(sha256.get(part.name()), file_sha256(&path), path.clone())?;
             // A checkpoint of an earlier version has no checksums.
             let read = match part {
                 Part::Model => Ok(()), // Loading it into the model gives a better error.
@@ -411,7 +410,7 @@ impl PartCheckpointer {
                 return fs::remove_file(partial).map_err(CheckpointerError::IOError);
             }
         }
-        file::file_sha256(&partial)
+        file_sha256(&partial)
             .and_then(|sha256| {
                 publish(&path)?;
                 // Before the manifest: an epoch with a manifest is not trained again.

@@ -1,35 +1,9 @@
 use super::non_finite_weights;
 use burn::module::Module;
 use burn::store::ModuleRecord;
-use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
-
-/// Writes a file under a temporary name and then renames it, so that a reader never sees a partial
-/// file, even if the program is killed.
-///
-/// It does not wait for the disk, which would take longer than an epoch of a small training.
-///
-/// # Errors
-///
-/// Returns an error if the folder of the file cannot be written to. The old file is then unharmed.
-pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> io::Result<()> {
-    let path = path.as_ref();
-    fs::write(partial(path), contents)?;
-    publish(path)
-}
-
-/// Returns the path under which the contents of `path` are written before they are renamed.
-pub(crate) fn partial(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("partial-{name}"))
-}
-
-/// Renames a finished partial file to its final name.
-pub(crate) fn publish(path: &Path) -> io::Result<()> {
-    fs::rename(partial(path), path)
-}
+use std::path::Path;
 
 /// Waits until the contents of a file are on the disk.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
@@ -66,7 +40,7 @@ pub(crate) fn remove_partials(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether this is the name of a [partial] file `partial-<name>`, or of the temporary file
+/// Returns whether this is the name of a [partial](burn_distill_core::partial_path) file `partial-<name>`, or of the temporary file
 /// `partial-<name>.<process>-<number>.tmp` that burn renames to it.
 fn is_partial(name: &str) -> bool {
     let Some(name) = name.strip_prefix("partial-") else {
@@ -81,22 +55,6 @@ fn is_partial(name: &str) -> bool {
     let name = Path::new(of_burn.unwrap_or(name));
     let extension = name.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("bpk" | "csv" | "json"))
-}
-
-/// Returns the SHA-256 of a file, in hexadecimal.
-///
-/// # Errors
-///
-/// Returns an error if the file cannot be read.
-pub fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut digest = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut digest)?;
-    Ok(hexadecimal(digest.finalize()))
-}
-
-pub(crate) fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
-    let bytes = digest.as_ref().iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns a copy of a module with the weights and running statistics of a file, in validation
@@ -124,19 +82,6 @@ pub(crate) fn load_module<M: Module>(path: &Path, module: &M) -> Result<M, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_that_cannot_be_replaced_does_not_change() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("result.json");
-        write_atomically(&path, b"old").unwrap();
-
-        // A folder has the name of the partial file.
-        fs::create_dir(partial(&path)).unwrap();
-        write_atomically(&path, b"new").unwrap_err();
-
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-    }
 
     #[test]
     fn partial_files_are_recognized_by_their_names() {
@@ -169,17 +114,5 @@ mod tests {
         for name in others.iter().chain(&["partial-folder.json"]) {
             assert!(folder.path().join(name).exists(), "{name}");
         }
-    }
-
-    #[test]
-    fn no_partial_file_is_left() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("result.json");
-
-        write_atomically(&path, b"old").unwrap();
-        write_atomically(&path, b"new").unwrap();
-
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -11,11 +11,11 @@ mod snapshots;
 mod teacher_identity;
 
 pub use base::*;
+pub use burn_distill_core::{file_sha256, write_atomically};
 pub use checkpoint::*;
 pub use checkpoint_error::CheckpointError;
 pub(crate) use divergence::Divergence;
 pub use divergence::NonFinite;
-pub use file::{file_sha256, write_atomically};
 pub use finite::non_finite_weights;
 pub use history::*;
 pub use loader::*;

@@ -1,4 +1,4 @@
-use super::file;
+use burn_distill_core::{file_sha256, hexadecimal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -22,7 +22,7 @@ impl TeacherIdentity {
     /// Returns an error if the file cannot be read.
     pub fn of_file(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let sha256 = file::file_sha256(&path)?;
+        let sha256 = file_sha256(&path)?;
         Ok(Self { path, sha256 })
     }
 
@@ -48,7 +48,7 @@ impl TeacherIdentity {
         let hashes: Vec<_> = each.iter().map(|teacher| teacher.sha256.as_str()).collect();
         Ok(Self {
             path: first.path.clone(),
-            sha256: file::hexadecimal(Sha256::digest(hashes.join("\n"))),
+            sha256: hexadecimal(Sha256::digest(hashes.join("\n"))),
         })
     }
 }

@@ -1,8 +1,9 @@
-use crate::write_atomically;
+use crate::{hexadecimal, write_atomically};
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::TensorData;
 use burn_pack::{Bytes, Reader, Tensor, Writer};
 use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -28,7 +29,7 @@ const CHECKSUM: &str = "sha256";
 /// use burn::module::Module;
 /// use burn::nn::LinearConfig;
 /// use burn::tensor::Device;
-/// use burn_distill_strategy::WeightsFile;
+/// use burn_distill_core::WeightsFile;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("model.bpk");
@@ -86,7 +87,7 @@ pub enum WeightsError {
     },
 }
 
-burn_distill_core::debug_as_display!(WeightsError);
+crate::debug_as_display!(WeightsError);
 
 /// Returns the absolute form of a relative path, in brackets, for an error message.
 fn resolved(path: &Path) -> String {
@@ -153,12 +154,38 @@ impl WeightsFile {
         self.metadata.get(key).map(String::as_str)
     }
 
+    /// Returns the texts of all keys in the metadata.
+    pub fn all_metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Returns the tensors in the order of their paths, as they are in the file.
+    pub fn into_tensors(self) -> Vec<Tensor> {
+        self.tensors
+    }
+
     /// Returns the shape of every tensor by its path in the module.
     pub fn shapes(&self) -> BTreeMap<&str, &[usize]> {
         let tensors = self.tensors.iter();
         tensors
             .map(|tensor| (tensor.name.as_str(), &tensor.shape[..]))
             .collect()
+    }
+
+    /// Creates a file from tensors by their paths in the module, such as those of a file in another
+    /// format, without writing it.
+    pub fn from_tensors(tensors: impl IntoIterator<Item = (String, TensorData)>) -> Self {
+        let tensors = tensors.into_iter().map(|(path, data)| {
+            let (dtype, shape) = (data.dtype(), data.shape().clone());
+            Tensor::new(path, dtype, shape, None, data.into_bytes())
+        });
+        Self::of(tensors.collect(), BTreeMap::new())
+    }
+
+    /// Returns every tensor with its path in the module, in the order of the paths.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, TensorData)> {
+        let tensors = self.tensors.iter();
+        tensors.map(|tensor| (tensor.name.as_str(), data_of(tensor)))
     }
 
     /// Returns the path of the first tensor with a value that is NaN or infinite, if there is one.
@@ -183,8 +210,7 @@ impl WeightsFile {
             ));
             hasher.update(&bytes[..]);
         }
-        let digest = hasher.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(hasher.finalize())
     }
 
     /// Writes the file under a temporary name and then renames it.
@@ -209,6 +235,19 @@ impl WeightsFile {
             })
     }
 
+    /// Returns the weights alone in burn's format, without checksum and metadata.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a tensor is not well-formed.
+    pub fn into_plain_bytes(mut self) -> io::Result<Vec<u8>> {
+        // Each tensor is padded but the last, so the file is smallest with the smallest one last.
+        let tensors = &mut self.tensors;
+        tensors.sort_by_key(|tensor| Reverse(tensor.byte_len()));
+        let written = Writer::new(self.tensors).into_bytes();
+        Ok(written.map_err(io::Error::other)?.to_vec())
+    }
+
     /// Returns the weights as a record, which a module can load.
     ///
     /// # Errors
@@ -226,12 +265,17 @@ impl WeightsFile {
 
 fn bytes_of(tensor: &Tensor) -> Bytes {
     let bytes = tensor.to_bytes();
-    bytes.expect("The tensors of a reader are in memory.")
+    let bytes = bytes.expect("The tensors of a reader are in memory.");
+    // A copy: in a file that burn has not written, a tensor may begin at any byte.
+    Bytes::from_bytes_vec(bytes.to_vec())
+}
+
+fn data_of(tensor: &Tensor) -> TensorData {
+    TensorData::from_bytes(bytes_of(tensor), tensor.shape.clone(), tensor.dtype)
 }
 
 fn is_finite(tensor: &Tensor) -> bool {
-    let data = TensorData::from_bytes(bytes_of(tensor), tensor.shape.clone(), tensor.dtype);
-    data.iter::<f64>().all(f64::is_finite)
+    data_of(tensor).iter::<f64>().all(f64::is_finite)
 }
 
 #[cfg(test)]
@@ -350,6 +394,44 @@ mod tests {
         }
         let file = WeightsFile::new(linear(f32::MAX).into_record()).unwrap();
         assert_eq!(file.first_not_finite(), None);
+    }
+
+    #[test]
+    fn a_tensor_may_begin_at_any_byte_of_a_file() {
+        let linear = LinearConfig::new(3, 2).init(&Device::flex());
+        let mut bytes = linear.into_record().into_bytes().unwrap().to_vec();
+        // The six values of the weight, from 0 to 24 as a list of two numbers in CBOR.
+        let offsets = b"data_offsets\x82\x00\x18\x18";
+        let mut places = bytes.windows(offsets.len());
+        let end = places.position(|it| it == offsets).unwrap() + offsets.len();
+        bytes[end - 3..end].copy_from_slice(&[1, 0x18, 25]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bpk");
+        fs::write(&path, bytes).unwrap();
+
+        let file = WeightsFile::read(&path).unwrap();
+
+        assert_eq!(file.tensors().count(), 2);
+        file.first_not_finite();
+        file.into_record().unwrap();
+    }
+
+    #[test]
+    fn tensors_are_returned_in_the_order_of_their_paths_and_make_the_same_file() {
+        let linear = LinearConfig::new(3, 2).init(&Device::flex());
+        let file = WeightsFile::new(linear.into_record()).unwrap();
+
+        let tensors: Vec<_> = file
+            .tensors()
+            .map(|(path, data)| (path.to_string(), data))
+            .collect();
+        let listed: Vec<_> = tensors
+            .iter()
+            .map(|(path, data)| (path.as_str(), data.shape().as_slice()))
+            .collect();
+        assert_eq!(listed, [("bias", &[2][..]), ("weight", &[3, 2])]);
+        let again = WeightsFile::from_tensors(tensors.into_iter().rev());
+        assert_eq!(again.checksum(), file.checksum());
     }
 
     #[test]
