@@ -3,14 +3,15 @@
     python3 docs/reference/networks.py              writes the fixture
     python3 docs/reference/networks.py --check      compares with it instead
 
-It needs torch and torchvision. The fixture, crates/architecture/tests/published.json, is read by
-the tests of crates/architecture: they fill the networks of the same names by the same formula and
-compare parameters, tensors, features and logits.
+It needs torch, torchvision and timm. The fixture, crates/architecture/tests/published.json, is read
+by the tests of crates/architecture: they fill the networks of the same names by the same formula and
+compare parameters, tensors, features and logits, of some networks also the gradient of the mean
+square of the logits by the images, and a pass in training mode without dropout.
 
 The networks of small images are those of RepDistiller (github.com/HobbitLong/RepDistiller); each
 class below says which of its files it transcribes, with the same names of modules, so that its
 state dict is that of a checkpoint of RepDistiller. Its `forward` records the features under the
-names of the taps in Rust. Those of ImageNet are torchvision's own.
+names of the taps in Rust. Those of ImageNet are torchvision's own, and the transformers timm's.
 
 The formula. Every tensor of a state dict has a stream of numbers u in [0, 1), seeded by its key:
 number n is the upper 24 bits of the splitmix64 output for the state seed + (n + 1) · 0x9E3779B97F4A7C15,
@@ -29,6 +30,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -385,12 +387,12 @@ class BottleneckResNet(nn.Module):
         return features, self.linear(features["pool"])
 
 
-# torchvision. The network is the package's own; hooks read its features.
+# torchvision and timm. The network is the package's own; hooks read its features.
 
 
 class Hooked(nn.Module):
     """A network whose `features(network)` gives, by tap, a module and whether its "input" or "output"
-    is the feature, at its last call."""
+    is the feature, or a function of its output, at its last call."""
 
     def __init__(self, network, features):
         super().__init__()
@@ -414,7 +416,8 @@ class Hooked(nn.Module):
             if what == "input":
                 module.register_forward_pre_hook(lambda _, args, tap=tap: keep(tap, args[0]))
             else:
-                module.register_forward_hook(lambda _, args, output, tap=tap: keep(tap, output))
+                of = what if callable(what) else lambda output: output
+                module.register_forward_hook(lambda _, args, output, tap=tap, of=of: keep(tap, of(output)))
         logits = self.network(x)
         return {tap: value.flatten(1) if tap == "pool" else value for tap, value in found.items()}, logits
 
@@ -454,8 +457,60 @@ def vgg_features(network):
     return features
 
 
+def mobilenet_v3_features(network):
+    places = {"stem": 0, "layer1": 1, "layer2": 3, "layer3": 8, "layer4": 11, "head": 12}
+    features = {tap: (network.features[place], "output") for tap, place in places.items()}
+    features["hidden.1.pre"] = (network.classifier[0], "output")
+    features["pool"] = (network.classifier[1], "output")
+    return features
+
+
+def efficientnet_features(network):
+    places = {"stem": 0, "layer1": 2, "layer2": 3, "layer3": 5, "layer4": 7, "head": 8}
+    features = {tap: (network.features[place], "output") for tap, place in places.items()}
+    features["pool"] = (network.classifier, "input")
+    return features
+
+
+def scores(attention):
+    """The function from the output of `attention.qkv` to the scores."""
+
+    def of(qkv):
+        batch, length, width = qkv.shape
+        heads = attention.num_heads
+        q, k, _ = qkv.reshape(batch, length, 3, heads, width // 3 // heads).permute(2, 0, 3, 1, 4)
+        return q @ k.transpose(-2, -1) * attention.scale
+
+    return of
+
+
+def transformer_features(network):
+    """All tokens, but queries, keys, values and scores only of the first and last block."""
+    width = network.embed_dim
+    blocks = network.blocks
+    features = {"hidden.0": (blocks[0], "input")}
+    for number, block in enumerate(blocks, 1):
+        if number in (1, len(blocks)):
+            for part, name in enumerate(["query", "key", "value"]):
+                start = part * width
+                of = lambda qkv, start=start: qkv[..., start : start + width]
+                features[f"{name}.{number}"] = (block.attn.qkv, of)
+            features[f"attention.{number}"] = (block.attn.qkv, scores(block.attn))
+        features[f"hidden.{number}"] = (block, "output")
+    features["pool"] = (network.norm, lambda tokens: tokens[:, 0])
+    if hasattr(network, "head_dist"):
+        features["distillation-pool"] = (network.norm, lambda tokens: tokens[:, 1])
+        features["class-logits"] = (network.head, "output")
+        features["distillation-logits"] = (network.head_dist, "output")
+    return features
+
+
 def torchvision_network(name, features):
     return lambda: Hooked(getattr(torchvision.models, name)(weights=None), features)
+
+
+def timm_network(name, image):
+    return lambda: Hooked(timm.create_model(name, img_size=image[1:]), transformer_features)
 
 
 # The networks of the fixture: by name, how they are built and the shape of an image.
@@ -463,6 +518,7 @@ def torchvision_network(name, features):
 CIFAR = [3, 32, 32]
 # Smaller than 224×224, which the networks do not mind.
 IMAGENET = [3, 64, 64]
+PATCHES = [3, 32, 48]
 NETWORKS = {
     "vgg8": (lambda: Vgg(8, 100), CIFAR),
     "vgg11": (lambda: Vgg(11, 100), CIFAR),
@@ -480,7 +536,23 @@ NETWORKS = {
     "resnet152": (torchvision_network("resnet152", resnet_features), IMAGENET),
     "mobilenet-v2": (torchvision_network("mobilenet_v2", mobilenet_features), IMAGENET),
     "vgg16-bn": (torchvision_network("vgg16_bn", vgg_features), IMAGENET),
+    "mobilenet-v3-small": (torchvision_network("mobilenet_v3_small", mobilenet_v3_features), IMAGENET),
+    "efficientnet-b0": (torchvision_network("efficientnet_b0", efficientnet_features), IMAGENET),
 }
+for name, image in [
+    ("vit_tiny_patch16_224", [3, 224, 224]),
+    ("vit_small_patch16_224", PATCHES),
+    ("deit_tiny_patch16_224", PATCHES),
+    ("deit_small_patch16_224", PATCHES),
+    ("deit_tiny_distilled_patch16_224", PATCHES),
+    ("deit_small_distilled_patch16_224", PATCHES),
+]:
+    NETWORKS[name.replace("_", "-")] = (timm_network(name, image), image)
+
+# Networks with a gradient in the fixture, and the normalization whose statistics after a step in
+# training mode are there.
+WITH_GRADIENT = ["mobilenet-v3-small", "efficientnet-b0", "deit-tiny-distilled-patch16-224"]
+TRAINED_NORMS = {"mobilenet-v3-small": "features.12.1", "efficientnet-b0": "features.8.1"}
 
 
 def count_products(network):
@@ -492,30 +564,72 @@ def count_products(network):
             module.register_forward_hook(
                 lambda _, args, output, each=each: products.append(output.numel() * each)
             )
+        elif hasattr(module, "qkv"):
+            # Queries with keys, and attention with values.
+            module.register_forward_hook(
+                lambda _, args, output: products.append(2 * output.numel() * output.shape[1])
+            )
     return products
 
 
-def reference(build, image):
+def gradient(network, images):
+    """The gradient of the mean square of the logits by the images."""
+    images = images.clone().requires_grad_()
+    _, logits = network(images)
+    (gradient,) = torch.autograd.grad(logits.square().mean(), images)
+    return pick(gradient, LOGITS)
+
+
+def training(network, images, norm):
+    """Features, logits and statistics of a normalization, of a pass in training mode in which no
+    dropout drops anything."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
+            module.p = 0.0
+    with torch.no_grad():
+        features, logits = network(images)
+    state = network.state_dict()
+    return {
+        "features": picked(features),
+        "logits": pick(logits, LOGITS),
+        "norm": norm,
+        "mean": pick(state[f"{norm}.running_mean"], VALUES),
+        "variance": pick(state[f"{norm}.running_var"], VALUES),
+    }
+
+
+def picked(features):
+    return [
+        {"tap": tap, "shape": list(value.shape), "values": pick(value, VALUES)}
+        for tap, value in features.items()
+    ]
+
+
+def reference(name, build, image):
     network = build().double().eval()
     state = {key: value for key, value in network.state_dict().items() if "num_batches" not in key}
     shapes = {key: list(value.shape) for key, value in state.items()}
     network.load_state_dict({key: filled(key, shape) for key, shape in shapes.items()}, strict=False)
     shape = [SAMPLES, *image]
     products = count_products(network)
+    images = torch.from_numpy(uniform("input", int(np.prod(shape)))).reshape(shape)
     with torch.no_grad():
-        features, logits = network(torch.from_numpy(uniform("input", int(np.prod(shape)))).reshape(shape))
-    return {
+        features, logits = network(images)
+    found = {
         "image": image,
         "classes": logits.shape[1],
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "multiply_adds": sum(products) // SAMPLES,
         "state": [f"{key} {','.join(map(str, shape))}" for key, shape in shapes.items()],
-        "features": [
-            {"tap": tap, "shape": list(value.shape), "values": pick(value, VALUES)}
-            for tap, value in features.items()
-        ],
+        "features": picked(features),
         "logits": pick(logits, LOGITS),
     }
+    if name in WITH_GRADIENT:
+        found["gradient"] = gradient(network, images)
+    if name in TRAINED_NORMS:
+        found["training"] = training(network, images, TRAINED_NORMS[name])
+    return found
 
 
 def main():
@@ -523,7 +637,7 @@ def main():
         sys.exit(__doc__)
     lines = []
     for name, (build, image) in NETWORKS.items():
-        found = reference(build, image)
+        found = reference(name, build, image)
         lines.append(f"{json.dumps(name)}:{json.dumps(found, separators=(',', ':'))}")
         print(name, found["parameters"])
     text = "{\n" + ",\n".join(lines) + "\n}\n"
@@ -537,12 +651,22 @@ def main():
         other = stored[name]
         for field in ("image", "classes", "parameters", "multiply_adds", "state"):
             assert network[field] == other[field], (name, field)
-        pairs = [("logits", network["logits"], other["logits"])]
-        for mine, theirs in zip(network["features"], other["features"], strict=True):
-            assert (mine["tap"], mine["shape"]) == (theirs["tap"], theirs["shape"]), name
-            pairs.append((mine["tap"], mine["values"], theirs["values"]))
+        passes = [(network, other)]
+        pairs = []
+        if "gradient" in network:
+            pairs.append(("gradient", network["gradient"], other["gradient"]))
+        if "training" in network:
+            passes.append((network["training"], other["training"]))
+            for field in ("mean", "variance"):
+                pairs.append((field, network["training"][field], other["training"][field]))
+        for network, other in passes:
+            pairs.append(("logits", network["logits"], other["logits"]))
+            for mine, theirs in zip(network["features"], other["features"], strict=True):
+                assert (mine["tap"], mine["shape"]) == (theirs["tap"], theirs["shape"]), name
+                pairs.append((mine["tap"], mine["values"], theirs["values"]))
         for what, mine, theirs in pairs:
             np.testing.assert_allclose(mine, theirs, rtol=1e-7, atol=1e-12, err_msg=f"{name} {what}")
 
 
-main()
+if __name__ == "__main__":
+    main()

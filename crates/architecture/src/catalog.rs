@@ -46,6 +46,13 @@ const MA: &str = "Ma et al., ShuffleNet V2: Practical Guidelines for Efficient C
                   Design, ECCV 2018; for small images after \
                   Tian et al., Contrastive Representation Distillation, ICLR 2020";
 
+const HOWARD: &str = "Howard et al., Searching for MobileNetV3, ICCV 2019";
+const TAN: &str = "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural \
+                   Networks, ICML 2019";
+const TOUVRON: &str = "Touvron et al., Training Data-Efficient Image Transformers & Distillation \
+                       through Attention, ICML 2021; after Dosovitskiy et al., An Image is Worth \
+                       16x16 Words, ICLR 2021";
+
 const fn published(
     name: &'static str,
     kind: &'static str,
@@ -62,6 +69,7 @@ const fn published(
 }
 
 const VGG: &str = "VGG network";
+const VIT: &str = "vision transformer";
 const FOUR_STAGES: &str = "residual network of four stages";
 
 const fn wide(name: &'static str, aliases: &'static [&'static str]) -> ArchitectureEntry {
@@ -125,10 +133,53 @@ const CATALOG: &[ArchitectureEntry] = &[
     published("resnet152", FOUR_STAGES, &[], HE),
     published("mobilenet-v2", "MobileNetV2", &["mobilenet_v2"], SANDLER),
     published("vgg16-bn", VGG, &["vgg16_bn"], SIMONYAN),
+    published(
+        "mobilenet-v3-small",
+        "MobileNetV3",
+        &["mobilenet_v3_small"],
+        HOWARD,
+    ),
+    published("efficientnet-b0", "EfficientNet", &["efficientnet_b0"], TAN),
+    published(
+        "vit-tiny-patch16-224",
+        VIT,
+        &["vit_tiny_patch16_224"],
+        TOUVRON,
+    ),
+    published(
+        "vit-small-patch16-224",
+        VIT,
+        &["vit_small_patch16_224"],
+        TOUVRON,
+    ),
+    published(
+        "deit-tiny-patch16-224",
+        VIT,
+        &["deit_tiny_patch16_224"],
+        TOUVRON,
+    ),
+    published(
+        "deit-small-patch16-224",
+        VIT,
+        &["deit_small_patch16_224"],
+        TOUVRON,
+    ),
+    published(
+        "deit-tiny-distilled-patch16-224",
+        VIT,
+        &["deit_tiny_distilled_patch16_224"],
+        TOUVRON,
+    ),
+    published(
+        "deit-small-distilled-patch16-224",
+        VIT,
+        &["deit_small_distilled_patch16_224"],
+        TOUVRON,
+    ),
     ArchitectureEntry {
         name: "vit-<features>-<depth>-<heads>",
         example: "vit-16-2-4",
-        kind: "vision transformer",
+        kind: VIT,
         aliases: &["vit_16_2_4"],
         reference: "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021",
     },

@@ -1,6 +1,8 @@
+use crate::published::checkpoint_of;
 use crate::{
-    BranchedNetwork, ConvNetConfig, MlpConfig, NetworkError, Plan, PublishedNetwork, ResNetConfig,
-    VisionTransformerConfig, WideResNetConfig, catalog, convnet, mlp, resnet, vit, wide_resnet,
+    BranchedNetwork, CheckpointTensor, ConvNetConfig, MlpConfig, NetworkError, Plan,
+    PublishedNetwork, ResNetConfig, VisionTransformerConfig, WideResNetConfig, catalog, convnet,
+    mlp, resnet, vit, wide_resnet,
 };
 use burn::tensor::{Device, Tensor};
 use burn_distill_core::{DynNetwork, initialize, nearest};
@@ -184,6 +186,45 @@ impl NetworkConfig {
         Ok(self.plan(input, classes)?.multiply_adds())
     }
 
+    /// Returns the tensors of the network, each with its name in the state dict of the original
+    /// PyTorch network and its path in ours, in the order of the state dict.
+    ///
+    /// Residual and wide residual networks are those of RepDistiller; see
+    /// [`PublishedNetwork::checkpoint`] for the published networks. A network without an original
+    /// has the names of the same modules in PyTorch. The counters `num_batches_tracked` of a state
+    /// dict have no counterpart.
+    ///
+    /// ```
+    /// use burn_distill_architecture::NetworkConfig;
+    ///
+    /// let network = NetworkConfig::by_name("wrn-16-2")?;
+    /// let tensors = network.checkpoint([3, 32, 32], 100)?;
+    ///
+    /// let shortcut = tensors.iter().find(|tensor| tensor.path.contains("shortcut")).unwrap();
+    /// assert_eq!(shortcut.original, "block1.layer.0.convShortcut.weight");
+    /// assert_eq!(shortcut.path, "block1.layer.0.shortcut.weight");
+    /// assert_eq!(shortcut.shape, [32, 16, 1, 1]);
+    /// # Ok::<(), burn_distill_architecture::NetworkError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`init`](Self::init).
+    pub fn checkpoint(
+        &self,
+        input: [usize; 3],
+        classes: usize,
+    ) -> Result<Vec<CheckpointTensor>, NetworkError> {
+        if let Self::Published(network) = self {
+            return network.checkpoint(input, classes);
+        }
+        let plan = self.plan(input, classes)?;
+        Ok(checkpoint_of(&plan, |layer| match self {
+            Self::WideResNet { .. } => wide_resnet::original_layer(layer),
+            _ => layer.to_string(),
+        }))
+    }
+
     fn with_ends(&self, input: [usize; 3], classes: usize) -> Typed {
         match *self {
             Self::Mlp { ref hidden } => Typed::Mlp(MlpConfig::new(hidden.clone(), input, classes)),
@@ -356,7 +397,7 @@ mod tests {
 
         assert!(
             message.starts_with(
-                "no network named `WRN16_2`, did you mean `wrn-16-2`?; known are \
+                "no network named `WRN16_2`, did you mean `wrn-16-2`?; the known ones are \
                  mlp-<width>-<width>-…, convnet-<width>-<width>-…, resnet8, "
             ),
             "{message}"
@@ -499,8 +540,9 @@ mod tests {
                     plan => plan.unwrap(),
                 };
                 let large = plan.multiply_adds() > 100_000_000 || plan.parameters() > 10_000_000;
-                if input == [1, 28, 28] && large {
-                    continue; // It would take too long, and smaller images run the same code.
+                let transformer = name.contains("patch16");
+                if (transformer || input == [1, 28, 28]) && large {
+                    continue; // It would take too long, and smaller ones run the same code.
                 }
                 let network = config.init(input, 10, &device).unwrap();
                 let response = network.forward(network.example(1, &device));

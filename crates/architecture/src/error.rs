@@ -9,7 +9,7 @@ const DEEPEST: usize = 10_000;
 #[non_exhaustive]
 pub enum NetworkError {
     /// No network has this name.
-    #[error("no network named `{name}`{}; known are {}", nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(), known.join(", "))]
+    #[error("no network named `{name}`{}; the known ones are {}", nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(), known.join(", "))]
     Unknown {
         /// Requested name.
         name: String,
@@ -68,6 +68,29 @@ pub enum NetworkError {
     /// The number of classes is out of range.
     #[error("the number of classes should be from 1 to {WIDEST}, but is {0}")]
     Classes(usize),
+    /// The vocabulary, or a number of tokens, is out of range for a network of text.
+    #[error("the {what} of a network of text should be from 1 to {largest}, but is {found}")]
+    TextInput {
+        /// Checked number, in words.
+        what: &'static str,
+        /// Largest supported number.
+        largest: usize,
+        /// Requested number.
+        found: usize,
+    },
+    /// The number of positions of a network of text is out of range.
+    #[error(
+        "the number of positions of a network of text should be from {length}, the number of tokens \
+         of a sequence, to {longest}, but is {positions}"
+    )]
+    Positions {
+        /// Number of tokens of a sequence.
+        length: usize,
+        /// Largest supported number of positions.
+        longest: usize,
+        /// Requested number of positions.
+        positions: usize,
+    },
     /// The image is too small for the network.
     #[error(
         "an input {input:?} of [channels, height, width] is too small: a {kind} needs at least {least:?}"
@@ -173,8 +196,12 @@ pub(crate) fn check_ends(
     if input.iter().any(|size| *size > WIDEST) {
         return Err(NetworkError::LargeInput { kind, input });
     }
-    if !(1..=WIDEST).contains(&classes) {
-        return Err(NetworkError::Classes(classes));
+    check_classes(classes)
+}
+
+pub(crate) fn check_classes(classes: usize) -> Result<(), NetworkError> {
+    match (1..=WIDEST).contains(&classes) {
+        true => Ok(()),
+        false => Err(NetworkError::Classes(classes)),
     }
-    Ok(())
 }

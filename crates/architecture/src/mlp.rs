@@ -35,6 +35,17 @@ impl MlpConfig {
         }
     }
 
+    /// Creates a [`VectorMlp`], for vectors with a feature for each value of an image of this shape.
+    /// Its parameters have the names and the shapes of those of the [`Mlp`].
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`init`](Self::init) does.
+    pub fn init_vector(&self, device: &Device) -> VectorMlp {
+        let Mlp { hidden, output, .. } = self.init(device);
+        VectorMlp { hidden, output }
+    }
+
     /// Lists the layers without creating the network.
     ///
     /// # Errors
@@ -121,14 +132,7 @@ impl Network for Mlp {
         let [channels, height, width] = self.input;
         assert_shape!(input, [_, channels, height, width]);
 
-        let mut features: Tensor<2> = input.flatten(1, 3);
-        for (layer, number) in self.hidden.iter().zip(1..) {
-            let pre = layer.forward(features);
-            taps.offer(format!("hidden.{number}.pre"), || Tap::Vector(pre.clone()));
-            features = relu(pre);
-            taps.offer(format!("hidden.{number}"), || Tap::Vector(features.clone()));
-        }
-        Response::Classes(self.output.forward(features))
+        forward(&self.hidden, &self.output, input.flatten(1, 3), taps)
     }
 
     fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
@@ -141,10 +145,72 @@ impl Network for Mlp {
     }
 }
 
+/// Multilayer perceptron for vectors, such as the rows of a table.
+///
+/// [`MlpConfig::init_vector`] creates it. Its taps are those of the [`Mlp`].
+///
+/// # Shapes
+///
+/// - input: `[batch_size, features]`
+/// - taps: `[batch_size, hidden[i]]`
+/// - response: `[batch_size, classes]`
+///
+/// # Panics
+///
+/// The forward pass panics if the vectors have another number of features.
+#[derive(Module, Debug)]
+pub struct VectorMlp {
+    /// Hidden layers.
+    pub hidden: Vec<Linear>,
+    /// Classifier.
+    pub output: Linear,
+}
+
+impl VectorMlp {
+    fn features(&self) -> usize {
+        let first = self.hidden.first().unwrap_or(&self.output);
+        first.weight.dims()[0]
+    }
+}
+
+impl Network for VectorMlp {
+    type Input = Tensor<2>;
+
+    fn forward_tapped(&self, input: Tensor<2>, taps: &mut TapRecorder) -> Response {
+        let features = self.features();
+        assert_shape!(input, [_, features]);
+        forward(&self.hidden, &self.output, input, taps)
+    }
+
+    fn example(&self, samples: usize, device: &Device) -> Tensor<2> {
+        Tensor::zeros([samples, self.features()], device)
+    }
+
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.output.clone())
+    }
+}
+
+fn forward(
+    hidden: &[Linear],
+    output: &Linear,
+    mut features: Tensor<2>,
+    taps: &mut TapRecorder,
+) -> Response {
+    for (layer, number) in hidden.iter().zip(1..) {
+        let pre = layer.forward(features);
+        taps.offer(format!("hidden.{number}.pre"), || Tap::Vector(pre.clone()));
+        features = relu(pre);
+        taps.offer(format!("hidden.{number}"), || Tap::Vector(features.clone()));
+    }
+    Response::Classes(output.forward(features))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn_distill_core::{TapSelection, known_taps, parameter_count};
+    use burn::tensor::Distribution;
+    use burn_distill_core::{Knowledge, TapSelection, known_taps, parameter_count};
 
     #[test]
     fn taps_are_numbered_from_one() {
@@ -190,6 +256,42 @@ mod tests {
         let device = Device::default();
         let mlp = MlpConfig::new(vec![6], [1, 3, 5], 10).init(&device);
         mlp.forward(Tensor::zeros([1, 1, 5, 3], &device));
+    }
+
+    #[test]
+    fn a_perceptron_of_vectors_is_that_of_images_of_one_pixel() {
+        let device = Device::default();
+        let config = MlpConfig::new(vec![4, 3], [5, 1, 1], 2);
+        let images = config.init(&device);
+        let vectors = config.init_vector(&device);
+        let vectors = vectors.load_record(images.clone().into_record());
+
+        let input = Tensor::<2>::random([3, 5], Distribution::Default, &device);
+        let pixels = input.clone().reshape([3, 5, 1, 1]);
+        let [a, b] = [
+            images.forward_knowledge(pixels, &TapSelection::All),
+            vectors.forward_knowledge(input, &TapSelection::All),
+        ];
+        let logits = |knowledge: &Knowledge| knowledge.response.rows().logits.to_data();
+        logits(&a).assert_eq(&logits(&b), true);
+        let names = |knowledge: &Knowledge| -> Vec<String> {
+            knowledge
+                .taps
+                .iter()
+                .map(|(name, _)| name.to_string())
+                .collect()
+        };
+        assert_eq!(names(&a), names(&b));
+        assert_eq!(vectors.example(2, &device).dims(), [2, 5]);
+        assert!(vectors.classifier().is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(input, [_, features]): axis 1")]
+    fn vectors_of_other_features_are_refused() {
+        let device = Device::default();
+        let mlp = MlpConfig::new(vec![6], [4, 1, 1], 10).init_vector(&device);
+        mlp.forward(Tensor::zeros([1, 5], &device));
     }
 
     #[test]

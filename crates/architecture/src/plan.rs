@@ -1,4 +1,5 @@
 use crate::conv_shape::ConvShape;
+use crate::patches::Patches;
 
 /// List of the layers of a network, computed without creating the network.
 ///
@@ -26,7 +27,7 @@ pub struct Layer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LayerKind {
-    /// Square convolution, padded by half its kernel.
+    /// Square convolution.
     Convolution {
         /// Numbers of input and output channels.
         channels: [usize; 2],
@@ -37,21 +38,24 @@ pub enum LayerKind {
         /// Whether a bias is added.
         bias: bool,
     },
-    /// Batch or layer normalization with scale and offset.
+    /// Batch normalization with scale and offset.
     Norm {
         /// Number of channels.
         channels: usize,
+    },
+    /// Layer normalization of each token, with scale and offset.
+    LayerNorm {
+        /// Number of features of a token.
+        features: usize,
     },
     /// Linear layer with bias, for a vector or for each token of a sequence.
     Linear {
         /// Numbers of input and output features.
         features: [usize; 2],
     },
-    /// Learned embeddings of positions and of the class.
-    Embeddings {
-        /// Number of embeddings.
-        vectors: usize,
-    },
+    /// Learned vectors, such as a class token or the positions: a single tensor, whose path is the
+    /// name of the layer and whose shape is the output.
+    Embeddings,
     /// Products of queries with keys and of attention with values, without parameters.
     Attention {
         /// Number of tokens.
@@ -72,14 +76,13 @@ impl Layer {
                 let weights = product([inputs / groups, outputs, kernel, kernel]);
                 weights.saturating_add(if bias { outputs } else { 0 })
             }
-            LayerKind::Norm { channels } => product([2, channels]),
+            LayerKind::Norm { channels: size } | LayerKind::LayerNorm { features: size } => {
+                product([2, size])
+            }
             LayerKind::Linear {
                 features: [inputs, outputs],
             } => product([inputs.saturating_add(1), outputs]),
-            LayerKind::Embeddings { vectors } => {
-                let features = self.output.last().copied().unwrap_or_default();
-                product([vectors, features])
-            }
+            LayerKind::Embeddings => self.size(),
             LayerKind::Attention { .. } => 0,
         }
     }
@@ -96,7 +99,7 @@ impl Layer {
                 groups,
                 ..
             } => product([self.size(), inputs / groups, kernel, kernel]),
-            LayerKind::Norm { .. } | LayerKind::Embeddings { .. } => 0,
+            LayerKind::Norm { .. } | LayerKind::LayerNorm { .. } | LayerKind::Embeddings => 0,
             LayerKind::Linear {
                 features: [inputs, _],
             } => product([self.size(), inputs]),
@@ -170,6 +173,27 @@ impl Plan {
         output
     }
 
+    /// Adds a convolution of patches that do not overlap.
+    pub(crate) fn patches(
+        &mut self,
+        name: impl Into<String>,
+        channels: [usize; 2],
+        Patches {
+            side,
+            rows,
+            columns,
+        }: Patches,
+    ) {
+        let [_, features] = channels;
+        let kind = LayerKind::Convolution {
+            channels,
+            kernel: side,
+            groups: 1,
+            bias: true,
+        };
+        self.add(name, kind, &[features, rows, columns]);
+    }
+
     /// Adds a normalization, which does not change the shape.
     pub(crate) fn norm(&mut self, name: impl Into<String>, shape: [usize; 3]) {
         let [channels, ..] = shape;
@@ -194,15 +218,13 @@ impl Plan {
 
     /// Adds a normalization of every token, for `[length, features]`.
     pub(crate) fn norm_tokens(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
-        let [_, channels] = tokens;
-        self.add(name, LayerKind::Norm { channels }, &tokens);
+        let [_, features] = tokens;
+        self.add(name, LayerKind::LayerNorm { features }, &tokens);
     }
 
-    /// Adds the embeddings of positions and of the class, for `[length, features]`.
-    pub(crate) fn embeddings(&mut self, name: impl Into<String>, tokens: [usize; 2]) {
-        let [length, _] = tokens;
-        let vectors = length + 1;
-        self.add(name, LayerKind::Embeddings { vectors }, &tokens);
+    /// Adds learned vectors: a tensor of this path and shape.
+    pub(crate) fn embeddings(&mut self, path: impl Into<String>, shape: &[usize]) {
+        self.add(path, LayerKind::Embeddings, shape);
     }
 
     /// Adds the matrix products of attention, for `[length, features]`.
@@ -223,7 +245,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NetworkConfig;
+    use crate::{CheckpointTensor, NetworkConfig};
     use burn::tensor::Device;
     use burn_distill_core::{known_taps, parameter_count, tensors};
 
@@ -244,16 +266,19 @@ mod tests {
             let network = config.init(input, classes, &Device::default()).unwrap();
             let plan = config.plan(input, classes).unwrap();
 
-            let mut found = Vec::new();
-            for (path, _) in tensors(&network) {
-                let (layer, _) = path.rsplit_once('.').unwrap();
-                if found.last().is_none_or(|last| last != layer) {
-                    found.push(layer.to_string());
+            let found: Vec<_> = tensors(&network)
+                .into_iter()
+                .map(|(path, data)| (path, data.shape().as_slice().to_vec()))
+                .collect();
+            let checkpoint = config.checkpoint(input, classes).unwrap();
+            let in_burn = |mut tensor: CheckpointTensor| {
+                if tensor.transposed {
+                    tensor.shape.reverse();
                 }
-            }
-            let with_parameters = plan.layers.iter().filter(|layer| layer.parameters() > 0);
-            let planned: Vec<_> = with_parameters.map(|layer| &layer.name).collect();
-            assert_eq!(planned, found.iter().collect::<Vec<_>>(), "{name}");
+                (tensor.path, tensor.shape)
+            };
+            let planned: Vec<_> = checkpoint.into_iter().map(in_burn).collect();
+            assert_eq!(planned, found, "{name}");
             assert_eq!(plan.parameters(), parameter_count(&network), "{name}");
         }
     }

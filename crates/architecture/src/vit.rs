@@ -1,9 +1,9 @@
-use crate::{NetworkError, Plan, error};
+use crate::patches::Patches;
+use crate::transformer::run_blocks;
+use crate::{NetworkError, Plan, SelfAttention, TransformerBlock, error};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, softmax};
-use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::{Network, Response, Tap, TapRecorder};
 
@@ -33,13 +33,17 @@ impl VisionTransformerConfig {
     pub fn init(&self, device: &Device) -> VisionTransformer {
         self.check().unwrap_or_else(|error| panic!("{error}"));
         let features = self.features;
-        let blocks = (0..self.depth)
-            .map(|_| TransformerBlock::new(features, self.heads, device))
-            .collect();
+        let norm = || LayerNormConfig::new(features).init(device);
+        let linear =
+            |[inputs, outputs]: [usize; 2]| LinearConfig::new(inputs, outputs).init(device);
+        let block = |_| {
+            let attention = SelfAttention::new(features, self.heads, device);
+            TransformerBlock::new(features, attention, norm, linear)
+        };
         VisionTransformer {
             embedding: PatchEmbedding::new(features, self.input, device),
-            blocks,
-            norm: LayerNormConfig::new(features).init(device),
+            blocks: (0..self.depth).map(block).collect(),
+            norm: norm(),
             head: LinearConfig::new(features, self.classes).init(device),
             input: self.input,
         }
@@ -57,11 +61,13 @@ impl VisionTransformerConfig {
         let patches = Patches::of(self.input);
         let length = 1 + patches.count();
 
-        plan.embeddings("embedding", [length, features]);
+        plan.embeddings("embedding.class", &[1, features]);
+        plan.embeddings("embedding.position", &[length, features]);
         let embedded = [patches.features(self.input), features];
         plan.linear_tokens("embedding.patch", patches.count(), embedded);
         for index in 0..self.depth {
-            TransformerBlock::plan(&format!("blocks.{index}"), [length, features], &mut plan);
+            let name = format!("blocks.{index}");
+            TransformerBlock::<SelfAttention>::plan(&name, [length, features], &mut plan);
         }
         plan.norm_tokens("norm", [1, features]);
         plan.linear("head", [features, self.classes]);
@@ -76,9 +82,6 @@ impl VisionTransformerConfig {
 
 const KIND: &str = "vision transformer";
 
-/// Ratio of the features between the two linear layers of a block to the features of a token.
-const EXPANSION: usize = 4;
-
 pub(crate) fn check_sizes(features: usize, depth: usize, heads: usize) -> Result<(), NetworkError> {
     error::check_widths(&[features])?;
     error::check_depth(KIND, depth)?;
@@ -86,56 +89,6 @@ pub(crate) fn check_sizes(features: usize, depth: usize, heads: usize) -> Result
         return Err(NetworkError::Heads { features, heads });
     }
     Ok(())
-}
-
-/// Grid of the square patches of an image.
-///
-/// The side of a patch is an eighth of the longer side of the image, rounded up, and at least 2.
-#[derive(Clone, Copy, Debug)]
-struct Patches {
-    side: usize,
-    rows: usize,
-    columns: usize,
-}
-
-impl Patches {
-    fn of([_, height, width]: [usize; 3]) -> Self {
-        let side = height.max(width).div_ceil(8).max(2);
-        Self {
-            side,
-            rows: height.div_ceil(side),
-            columns: width.div_ceil(side),
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.rows * self.columns
-    }
-
-    /// Returns the number of values in a patch.
-    fn features(&self, [channels, ..]: [usize; 3]) -> usize {
-        channels * self.side * self.side
-    }
-
-    /// Cuts images into patches, row by row. From `[batch_size, channels, height, width]` to
-    /// `[batch_size, count, features]`.
-    fn cut(&self, images: Tensor<4>) -> Tensor<3> {
-        let Self {
-            side,
-            rows,
-            columns,
-        } = *self;
-        let [batch_size, channels, height, width] = images.dims();
-        let missing = [rows * side - height, columns * side - width];
-        let images = match missing {
-            [0, 0] => images,
-            [below, right] => images.pad([(0, below), (0, right)], PadMode::Constant(0.0)),
-        };
-        images
-            .reshape([batch_size, channels, rows, side, columns, side])
-            .permute([0, 2, 4, 1, 3, 5])
-            .reshape([batch_size, rows * columns, channels * side * side])
-    }
 }
 
 /// Vision transformer (ViT) for small images.
@@ -180,7 +133,7 @@ pub struct VisionTransformer {
     /// Embedding of the patches.
     pub embedding: PatchEmbedding,
     /// Blocks.
-    pub blocks: Vec<TransformerBlock>,
+    pub blocks: Vec<TransformerBlock<SelfAttention>>,
     /// Normalization after the last block.
     pub norm: LayerNorm,
     /// Classifier.
@@ -225,117 +178,6 @@ impl PatchEmbedding {
     }
 }
 
-/// A block of a [`VisionTransformer`].
-///
-/// ```text
-/// x + attention(norm1(x)), then x + fc2(gelu(fc1(norm2(x))))
-/// ```
-#[derive(Module, Debug)]
-pub struct TransformerBlock {
-    /// Normalization before the attention.
-    pub norm1: LayerNorm,
-    /// Self-attention.
-    pub attention: SelfAttention,
-    /// Normalization before the linear layers.
-    pub norm2: LayerNorm,
-    /// First linear layer, whose output has four times the features of a token.
-    pub fc1: Linear,
-    /// Second linear layer.
-    pub fc2: Linear,
-}
-
-impl TransformerBlock {
-    fn new(features: usize, heads: usize, device: &Device) -> Self {
-        let norm = || LayerNormConfig::new(features).init(device);
-        let wide = EXPANSION * features;
-        Self {
-            norm1: norm(),
-            attention: SelfAttention::new(features, heads, device),
-            norm2: norm(),
-            fc1: LinearConfig::new(features, wide).init(device),
-            fc2: LinearConfig::new(wide, features).init(device),
-        }
-    }
-
-    fn plan(name: &str, tokens: [usize; 2], plan: &mut Plan) {
-        let [length, features] = tokens;
-        plan.norm_tokens(format!("{name}.norm1"), tokens);
-        for layer in ["query", "key", "value"] {
-            let name = format!("{name}.attention.{layer}");
-            plan.linear_tokens(name, length, [features, features]);
-        }
-        plan.attention(format!("{name}.attention"), tokens);
-        let output = format!("{name}.attention.output");
-        plan.linear_tokens(output, length, [features, features]);
-        plan.norm_tokens(format!("{name}.norm2"), tokens);
-        let wide = EXPANSION * features;
-        plan.linear_tokens(format!("{name}.fc1"), length, [features, wide]);
-        plan.linear_tokens(format!("{name}.fc2"), length, [wide, features]);
-    }
-
-    fn forward(&self, tokens: Tensor<3>, number: usize, taps: &mut TapRecorder) -> Tensor<3> {
-        let mixed = self.norm1.forward(tokens.clone());
-        let tokens = tokens.add(self.attention.forward(mixed, number, taps));
-        let wide = gelu(self.fc1.forward(self.norm2.forward(tokens.clone())));
-        tokens.add(self.fc2.forward(wide))
-    }
-}
-
-/// Multi-head self-attention.
-#[derive(Module, Debug)]
-pub struct SelfAttention {
-    /// Linear layer of the queries.
-    pub query: Linear,
-    /// Linear layer of the keys.
-    pub key: Linear,
-    /// Linear layer of the values.
-    pub value: Linear,
-    /// Linear layer of the concatenated heads.
-    pub output: Linear,
-    /// Number of heads.
-    pub heads: usize,
-}
-
-impl SelfAttention {
-    fn new(features: usize, heads: usize, device: &Device) -> Self {
-        let linear = || LinearConfig::new(features, features).init(device);
-        Self {
-            query: linear(),
-            key: linear(),
-            value: linear(),
-            output: linear(),
-            heads,
-        }
-    }
-
-    fn forward(&self, tokens: Tensor<3>, number: usize, taps: &mut TapRecorder) -> Tensor<3> {
-        let [batch_size, length, features] = tokens.dims();
-        let head = features / self.heads;
-        let mut project = |name: &str, layer: &Linear| {
-            let projected = layer.forward(tokens.clone());
-            taps.offer(format!("{name}.{number}"), || {
-                Tap::Sequence(projected.clone())
-            });
-            projected
-                .reshape([batch_size, length, self.heads, head])
-                .swap_dims(1, 2)
-        };
-        let query = project("query", &self.query);
-        let key = project("key", &self.key);
-        let value = project("value", &self.value);
-
-        let scores = query
-            .matmul(key.swap_dims(2, 3))
-            .div_scalar((head as f64).sqrt());
-        taps.offer(format!("attention.{number}"), || {
-            Tap::Attention(scores.clone())
-        });
-        let mixed = softmax(scores, 3).matmul(value).swap_dims(1, 2);
-        self.output
-            .forward(mixed.reshape([batch_size, length, features]))
-    }
-}
-
 impl Network for VisionTransformer {
     type Input = Tensor<4>;
 
@@ -343,12 +185,7 @@ impl Network for VisionTransformer {
         let [channels, height, width] = self.input;
         assert_shape!(input, [_, channels, height, width]);
 
-        let mut tokens = self.embedding.forward(input);
-        taps.offer("hidden.0", || Tap::Sequence(tokens.clone()));
-        for (block, number) in self.blocks.iter().zip(1..) {
-            tokens = block.forward(tokens, number, taps);
-            taps.offer(format!("hidden.{number}"), || Tap::Sequence(tokens.clone()));
-        }
+        let tokens = run_blocks(&self.blocks, self.embedding.forward(input), taps);
         // The normalization is per token, so the other tokens are not needed.
         let class = tokens.narrow(1, 0, 1).squeeze_dim::<2>(1);
         let pool = self.norm.forward(class);
@@ -369,7 +206,8 @@ impl Network for VisionTransformer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, TensorData, Tolerance};
+    use burn::tensor::activation::{gelu, softmax};
+    use burn::tensor::{Distribution, Tolerance};
     use burn_distill_core::{TapSelection, Taps, initialize, known_taps};
 
     fn network(features: usize, depth: usize, heads: usize) -> VisionTransformer {
@@ -412,36 +250,6 @@ mod tests {
                 ("pool", "vector", vec![2, 6]),
             ]
         );
-    }
-
-    #[test]
-    fn the_side_of_a_patch_follows_the_image() {
-        for (input, side, count) in [
-            ([1, 8, 8], 2, 16),
-            ([1, 28, 28], 4, 49),
-            ([3, 32, 32], 4, 64),
-            ([3, 13, 9], 2, 35),
-            ([3, 224, 224], 28, 64),
-            ([1, 1, 1], 2, 1),
-        ] {
-            let patches = Patches::of(input);
-            assert_eq!((patches.side, patches.count()), (side, count), "{input:?}");
-        }
-    }
-
-    #[test]
-    fn patches_are_cut_row_by_row_and_filled_with_zeros() {
-        let images = Tensor::arange(1..10, &Device::default()).float();
-
-        let patches = Patches::of([1, 3, 3]).cut(images.reshape([1, 1, 3, 3]));
-
-        let expected = TensorData::from([[
-            [1.0, 2.0, 4.0, 5.0],
-            [3.0, 0.0, 6.0, 0.0],
-            [7.0, 8.0, 0.0, 0.0],
-            [9.0, 0.0, 0.0, 0.0],
-        ]]);
-        patches.into_data().assert_eq(&expected, false);
     }
 
     #[test]

@@ -93,6 +93,11 @@ pub(crate) fn blocks_and_widths(
     Ok((blocks, widths))
 }
 
+/// Returns the name of a layer in RepDistiller.
+pub(crate) fn original_layer(ours: &str) -> String {
+    ours.replace("shortcut", "convShortcut")
+}
+
 /// Wide residual network (WRN) for small images: a 3×3 stem, three stages of pre-activation
 /// [blocks](WideBlock), global average pooling and a linear classifier.
 ///

@@ -131,19 +131,29 @@ fn root_mean_square(values: &[f64]) -> f64 {
 fn the_tensors_have_the_order_names_and_shapes_of_the_public_checkpoints() {
     for (name, reference) in zoo() {
         let network = network(&name);
+        let config = NetworkConfig::by_name(&name).unwrap();
+        let checkpoint = config.checkpoint(INPUT, CLASSES).unwrap();
 
-        let found: Vec<_> = tensors(&network)
+        let ours: Vec<_> = tensors(&network)
             .into_iter()
-            .map(|(path, data)| {
-                let mut shape = data.shape().as_slice().to_vec();
-                if shape.len() == 2 {
+            .map(|(path, data)| (path, data.shape().as_slice().to_vec()))
+            .collect();
+        let listed: Vec<_> = checkpoint
+            .iter()
+            .map(|tensor| {
+                let mut shape = tensor.shape.clone();
+                if tensor.transposed {
                     shape.reverse();
                 }
-                let path = path.replace(".gamma", ".weight").replace(".beta", ".bias");
-                (path.replace("shortcut", "convShortcut"), shape)
+                (tensor.path.clone(), shape)
             })
             .collect();
-        assert_eq!(found, reference.state, "{name}");
+        assert_eq!(listed, ours, "{name}");
+        let originals: Vec<_> = checkpoint
+            .into_iter()
+            .map(|tensor| (tensor.original, tensor.shape))
+            .collect();
+        assert_eq!(originals, reference.state, "{name}");
         assert_eq!(parameter_count(&network), reference.parameters, "{name}");
     }
 }

@@ -4,7 +4,7 @@ use crate::uniform_layer_map;
 use burn_distill_architecture::{AdapterKind, FeatureAdapter, FeatureAdapterConfig};
 use burn_distill_core::{
     BuiltLoss, Check, DefaultTaps, Input, LossBuilder, LossContext, LossError, MultiLayerLoss,
-    TRIAL_SAMPLES, Tap, TapLoss, TapPair, TapPairs, Taps, read_config,
+    TRIAL_SAMPLES, Tap, TapLoss, TapPair, Taps, read_config,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,8 +47,7 @@ where
             .with_adapter(adapter)
             .with_weight(weight)
     });
-    let pairs = TapPairs::from(pairs.collect::<Vec<_>>());
-    builder.term(pairs)
+    builder.tap_pairs(pairs.collect::<Vec<_>>())
 }
 
 /// Creates the adapters for pairs of taps.

@@ -20,6 +20,7 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::decoupled::entry(),
         crate::normalized::entry(),
         crate::proposal_classification::entry(),
+        crate::distillation_token::entry(),
         crate::virtual_teacher::entry(),
         crate::label_smoothing::entry(),
         crate::heat_map::entry(),
@@ -41,10 +42,11 @@ mod tests {
     use super::*;
     use crate::{
         BoundedRegressionLossConfig, BoundedRegressionTerm, DecoupledLossConfig, DistLossConfig,
-        HeatMapLossConfig, JensenShannonLossConfig, LabelSmoothingLossConfig,
-        LearnedTemperatureConfig, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
-        NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
-        ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+        DistillationTokenLossConfig, HeatMapLossConfig, JensenShannonLossConfig,
+        LabelSmoothingLossConfig, LearnedTemperatureConfig, LogitMatchingLossConfig,
+        MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
+        ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
+        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
     };
     use burn::tensor::Device;
@@ -73,6 +75,7 @@ mod tests {
             NamedLoss::name(&DecoupledLossConfig::new().init()),
             NamedLoss::name(&NormalizedLossConfig::new().init()),
             NamedLoss::name(&ProposalClassificationLossConfig::new().init()),
+            NamedLoss::name(&DistillationTokenLossConfig::new().init()),
             NamedLoss::name(&VirtualTeacherLossConfig::new().init()),
             NamedLoss::name(&LabelSmoothingLossConfig::new().init()),
             HeatMapLossConfig::new().init().name(),

@@ -123,7 +123,19 @@ pub struct ExitSizes {
 
 impl Check for MultiExitConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        check::count_in("factor", self.factor, 1..=65_536)
+        check::count_in("factor", self.factor, 1..=65_536)?;
+        let exits = self.exits.as_deref().unwrap_or_default();
+        let repeated = (1..)
+            .zip(exits)
+            .find(|(rest, tap)| exits[*rest..].contains(tap));
+        match repeated {
+            None => Ok(()),
+            Some((_, tap)) => Err(ConfigError::new(
+                "exits",
+                "a list of different taps",
+                format!("a list with `{tap}` twice"),
+            )),
+        }
     }
 }
 

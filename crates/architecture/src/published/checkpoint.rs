@@ -8,14 +8,17 @@ pub struct CheckpointTensor {
     pub original: String,
     /// Path in the module tree.
     pub path: String,
-    /// Shape in the state dict. The weights of a linear layer are `[outputs, inputs]` there, and
-    /// `[inputs, outputs]` in burn.
+    /// Shape in the state dict. The shape in burn is the same, or reversed if the tensor is
+    /// [`transposed`](Self::transposed).
     pub shape: Vec<usize>,
+    /// Whether the tensor is the transpose of that in the state dict: the weights of a linear layer
+    /// are `[outputs, inputs]` in PyTorch, and `[inputs, outputs]` in burn.
+    pub transposed: bool,
 }
 
 /// Returns the tensors of the layers of a plan. `original_layer` returns the name of a layer in the
 /// original network.
-pub(super) fn checkpoint_of(
+pub(crate) fn checkpoint_of(
     plan: &Plan,
     original_layer: impl Fn(&str) -> String,
 ) -> Vec<CheckpointTensor> {
@@ -24,9 +27,10 @@ pub(super) fn checkpoint_of(
         let original = original_layer(&layer.name);
         let mut add = |theirs: &str, ours: &str, shape: &[usize]| {
             all.push(CheckpointTensor {
-                original: format!("{original}.{theirs}"),
-                path: format!("{}.{ours}", layer.name),
+                original: format!("{original}{theirs}"),
+                path: format!("{}{ours}", layer.name),
                 shape: shape.to_vec(),
+                transposed: matches!(layer.kind, LayerKind::Linear { .. }) && shape.len() == 2,
             });
         };
         match layer.kind {
@@ -37,25 +41,30 @@ pub(super) fn checkpoint_of(
                 bias,
             } => {
                 let shape = [outputs, inputs / groups, kernel, kernel];
-                add("weight", "weight", &shape);
+                add(".weight", ".weight", &shape);
                 if bias {
-                    add("bias", "bias", &[outputs]);
+                    add(".bias", ".bias", &[outputs]);
                 }
             }
             LayerKind::Norm { channels } => {
-                add("weight", "gamma", &[channels]);
-                add("bias", "beta", &[channels]);
-                add("running_mean", "running_mean", &[channels]);
-                add("running_var", "running_var", &[channels]);
+                add(".weight", ".gamma", &[channels]);
+                add(".bias", ".beta", &[channels]);
+                add(".running_mean", ".running_mean", &[channels]);
+                add(".running_var", ".running_var", &[channels]);
+            }
+            LayerKind::LayerNorm { features } => {
+                add(".weight", ".gamma", &[features]);
+                add(".bias", ".beta", &[features]);
             }
             LayerKind::Linear {
                 features: [inputs, outputs],
             } => {
-                add("weight", "weight", &[outputs, inputs]);
-                add("bias", "bias", &[outputs]);
+                add(".weight", ".weight", &[outputs, inputs]);
+                add(".bias", ".bias", &[outputs]);
             }
-            // No published network has these layers.
-            LayerKind::Embeddings { .. } | LayerKind::Attention { .. } => {}
+            // The layer is the tensor.
+            LayerKind::Embeddings => add("", "", &layer.output),
+            LayerKind::Attention { .. } => {}
         }
     }
     all

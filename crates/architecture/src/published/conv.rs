@@ -25,6 +25,13 @@ impl ConvNorm {
         }
     }
 
+    /// Sets the constants of the normalization.
+    pub(crate) fn with_norm(mut self, epsilon: f64, momentum: f64) -> Self {
+        self.norm.epsilon = epsilon;
+        self.norm.momentum = momentum;
+        self
+    }
+
     pub(crate) fn plan(
         shape: ConvShape,
         name: &str,
@@ -48,12 +55,19 @@ impl ConvNorm {
 }
 
 /// Creates a linear layer with normal weights, of standard deviation 0.01, and a bias of zeros.
-pub(crate) fn small_linear([inputs, outputs]: [usize; 2], device: &Device) -> Linear {
+pub(crate) fn small_linear(features: [usize; 2], device: &Device) -> Linear {
+    let (mean, std) = (0.0, 0.01);
+    linear_without_offset(features, Initializer::Normal { mean, std }, device)
+}
+
+/// Creates a linear layer with weights from an initializer, and a bias of zeros.
+pub(crate) fn linear_without_offset(
+    [inputs, outputs]: [usize; 2],
+    weights: Initializer,
+    device: &Device,
+) -> Linear {
     let mut linear = LinearConfig::new(inputs, outputs)
-        .with_initializer(Initializer::Normal {
-            mean: 0.0,
-            std: 0.01,
-        })
+        .with_initializer(weights)
         .init(device);
     linear.bias = Some(Initializer::Zeros.init([outputs], device));
     linear

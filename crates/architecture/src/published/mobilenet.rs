@@ -1,12 +1,14 @@
+use super::activation::Activation;
 use super::conv::{ConvNorm, small_linear};
+use super::inverted_residual::{
+    InvertedResidual, InvertedShape, normalization_of_stage, round_channels, run_stages,
+};
 use crate::conv_shape::{ConvShape, ConvWeights};
-use crate::stages::stage_before_activation;
 use crate::stages::{Staged, pooled};
 use crate::{NetworkError, Plan, error};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{BatchNorm, Dropout, DropoutConfig, Linear};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::{Network, Response, Tap, TapRecorder};
 
@@ -60,38 +62,10 @@ const GROUPS: [[usize; 4]; 7] = [
 /// map, the first only for large images.
 const STAGES: [usize; 4] = [3, 6, 13, 17];
 
-/// Shape of an inverted residual block.
-#[derive(Clone, Copy)]
-struct BlockShape {
-    channels: [usize; 2],
-    expansion: usize,
-    expands: bool,
-    stride: usize,
-}
-
-impl BlockShape {
-    fn expanded(self) -> usize {
-        self.channels[0] * self.expansion
-    }
-
-    fn expand(self) -> Option<ConvShape> {
-        let shape = ConvShape::new([self.channels[0], self.expanded()], 1);
-        self.expands.then_some(shape)
-    }
-
-    fn depthwise(self) -> ConvShape {
-        ConvShape::depthwise(self.expanded()).stride(self.stride)
-    }
-
-    fn project(self) -> ConvShape {
-        ConvShape::new([self.expanded(), self.channels[1]], 1)
-    }
-}
-
 /// Convolutions and blocks of a configuration.
 struct Layout {
     stem: ConvShape,
-    blocks: Vec<BlockShape>,
+    blocks: Vec<InvertedShape>,
     head: ConvShape,
 }
 
@@ -105,12 +79,7 @@ impl MobileNetV2Config {
     pub fn init(&self, device: &Device) -> MobileNetV2 {
         let layout = self.layout().unwrap_or_else(|error| panic!("{error}"));
         let layer = |shape| ConvNorm::new(shape, ConvWeights::He, device);
-        let block = |shape: BlockShape| InvertedResidual {
-            expand: shape.expand().map(layer),
-            depthwise: layer(shape.depthwise()),
-            project: layer(shape.project()),
-            clipped: !self.small_images,
-        };
+        let block = |shape: InvertedShape| shape.init(layer, device);
         let [_, features] = layout.head.channels;
         MobileNetV2 {
             stem: layer(layout.stem),
@@ -119,7 +88,7 @@ impl MobileNetV2Config {
             dropout: DropoutConfig::new(if self.small_images { 0.0 } else { 0.2 }).init(),
             classifier: small_linear([features, self.classes], device),
             input: self.input,
-            clipped: !self.small_images,
+            activation: self.activation(),
         }
     }
 
@@ -133,12 +102,7 @@ impl MobileNetV2Config {
         let mut plan = Plan::default();
         let mut shape = ConvNorm::plan(layout.stem, "stem", self.input, &mut plan);
         for (index, block) in layout.blocks.into_iter().enumerate() {
-            let name = |part: &str| format!("blocks.{index}.{part}");
-            if let Some(expand) = block.expand() {
-                shape = ConvNorm::plan(expand, &name("expand"), shape, &mut plan);
-            }
-            shape = ConvNorm::plan(block.depthwise(), &name("depthwise"), shape, &mut plan);
-            shape = ConvNorm::plan(block.project(), &name("project"), shape, &mut plan);
+            shape = block.plan(&format!("blocks.{index}"), shape, &mut plan);
         }
         let [features, ..] = ConvNorm::plan(layout.head, "head", shape, &mut plan);
         plan.linear("classifier", [features, self.classes]);
@@ -148,14 +112,16 @@ impl MobileNetV2Config {
     /// Returns the number of channels of a layer that has `paper` channels in the paper.
     fn channels(&self, paper: usize) -> usize {
         let scaled = paper as f64 * self.width;
-        if self.small_images {
-            return scaled as usize;
+        match self.small_images {
+            true => scaled as usize,
+            false => round_channels(scaled),
         }
-        // Rounded to the nearest multiple of 8, but not down by more than a tenth.
-        let nearest = (((scaled + 4.0) as usize) / 8 * 8).max(8);
-        match (nearest as f64) < 0.9 * scaled {
-            true => nearest + 8,
-            false => nearest,
+    }
+
+    fn activation(&self) -> Activation {
+        match self.small_images {
+            true => Activation::Relu,
+            false => Activation::Relu6,
         }
     }
 
@@ -170,12 +136,16 @@ impl MobileNetV2Config {
             let width = self.channels(width);
             for index in 0..count {
                 let keeps_size = index > 0 || self.small_images && group == 1;
-                blocks.push(BlockShape {
-                    channels: [std::mem::replace(&mut channels, width), width],
-                    expansion,
+                blocks.push(InvertedShape {
+                    channels: [channels, width],
+                    expanded: channels.saturating_mul(expansion),
                     expands: self.small_images || expansion > 1,
+                    kernel: 3,
                     stride: if keeps_size { 1 } else { stride },
+                    squeezed: None,
+                    activation: self.activation(),
                 });
+                channels = width;
             }
         }
         // Narrower networks keep the width of the last layer.
@@ -246,16 +216,9 @@ pub struct MobileNetV2 {
     pub classifier: Linear,
     /// Shape of one image: channels, height, width.
     pub input: [usize; 3],
-    /// Whether activations are ReLU6 instead of ReLU.
-    pub clipped: bool,
-}
-
-/// Applies ReLU6 or ReLU.
-fn activate(map: Tensor<4>, clipped: bool) -> Tensor<4> {
-    match clipped {
-        true => map.clamp(0.0, 6.0),
-        false => relu(map),
-    }
+    /// Activation after the convolutions.
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Network for MobileNetV2 {
@@ -263,7 +226,7 @@ impl Network for MobileNetV2 {
 
     fn forward_tapped(&self, input: Tensor<4>, taps: &mut TapRecorder) -> Response {
         let map = self.forward_stages(input, STAGES.len(), taps);
-        let map = activate(self.head.forward(map), self.clipped);
+        let map = self.activation.forward(self.head.forward(map));
         taps.offer("head", || Tap::Map(map.clone()));
         let pool = pooled(map, &self.classifier, taps);
         Response::Classes(self.classifier.forward(self.dropout.forward(pool)))
@@ -283,9 +246,7 @@ impl Network for MobileNetV2 {
     }
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
-        let number = stage_before_activation(tap)?;
-        let end = STAGES.get(number.checked_sub(1)?)?;
-        Some(self.blocks[end - 1].project.norm.clone())
+        normalization_of_stage(tap, &self.blocks, &STAGES)
     }
 }
 
@@ -298,55 +259,9 @@ impl Staged for MobileNetV2 {
         let [channels, ..] = self.input;
         assert_shape!(input, [_, channels, _, _]);
 
-        let mut map = activate(self.stem.forward(input), self.clipped);
+        let map = self.activation.forward(self.stem.forward(input));
         taps.offer("stem", || Tap::Map(map.clone()));
-        let mut start = 0;
-        for (end, number) in STAGES.into_iter().take(last).zip(1..) {
-            map = self.blocks[start..end]
-                .iter()
-                .fold(map, |map, block| block.forward(map));
-            start = end;
-            taps.offer(format!("layer{number}.pre"), || Tap::Map(map.clone()));
-            taps.offer(format!("layer{number}"), || Tap::Map(map.clone()));
-        }
-        map
-    }
-}
-
-/// A block of a [`MobileNetV2`]: a 1×1 convolution to more channels, a 3×3 depthwise convolution
-/// and a 1×1 convolution to fewer channels, whose output is added to the input if the shapes agree.
-#[derive(Module, Debug)]
-pub struct InvertedResidual {
-    /// Convolution to more channels, if the block expands.
-    pub expand: Option<ConvNorm>,
-    /// Depthwise convolution, which may shrink the map.
-    pub depthwise: ConvNorm,
-    /// Convolution to fewer channels, without an activation.
-    pub project: ConvNorm,
-    /// Whether activations are ReLU6 instead of ReLU.
-    pub clipped: bool,
-}
-
-impl InvertedResidual {
-    /// Applies the block.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[batch_size, inputs, height, width]`
-    /// - output: `[batch_size, outputs, height / stride, width / stride]`, rounded up
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let expanded = match &self.expand {
-            Some(expand) => activate(expand.forward(input.clone()), self.clipped),
-            None => input.clone(),
-        };
-        let filtered = activate(self.depthwise.forward(expanded), self.clipped);
-        let residual = self.project.forward(filtered);
-        let [_, inputs, ..] = input.dims();
-        let [_, outputs, ..] = residual.dims();
-        match self.depthwise.conv.stride == [1, 1] && inputs == outputs {
-            true => input.add(residual),
-            false => residual,
-        }
+        run_stages(map, &self.blocks, &STAGES[..last], taps)
     }
 }
 

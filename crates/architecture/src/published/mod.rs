@@ -1,19 +1,29 @@
 //! Networks of a fixed size, as in a publication or a package.
 
+mod activation;
 mod checkpoint;
 mod conv;
+mod deit;
+mod efficient_net;
 mod four_stage_resnet;
+mod inverted_residual;
 mod mobilenet;
+mod mobilenet_v3;
 mod shuffle_v1;
 mod shuffle_v2;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod vgg;
 
-pub use checkpoint::*;
+pub use checkpoint::CheckpointTensor;
+pub(crate) use checkpoint::checkpoint_of;
 pub use conv::ConvNorm;
+pub use deit::*;
+pub use efficient_net::*;
 pub use four_stage_resnet::*;
+pub use inverted_residual::*;
 pub use mobilenet::*;
+pub use mobilenet_v3::*;
 pub use shuffle_v1::*;
 pub use shuffle_v2::*;
 pub use vgg::*;
@@ -26,7 +36,8 @@ use burn_distill_core::{DynNetwork, initialize};
 /// weights can be loaded.
 ///
 /// The networks for small images are those of
-/// [RepDistiller](https://github.com/HobbitLong/RepDistiller), those for ImageNet are
+/// [RepDistiller](https://github.com/HobbitLong/RepDistiller). Of those for ImageNet, the
+/// transformers are [timm](https://github.com/huggingface/pytorch-image-models)'s and the others
 /// torchvision's. Images of other sizes and other numbers of classes are also supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,6 +74,22 @@ pub enum PublishedNetwork {
     MobileNetV2Full,
     /// [`Vgg`] of 16 layers.
     Vgg16Bn,
+    /// [`MobileNetV3`].
+    MobileNetV3Small,
+    /// [`EfficientNet`].
+    EfficientNetB0,
+    /// [`Deit`] of 192 features and 3 heads.
+    VitTiny,
+    /// [`Deit`] of 384 features and 6 heads.
+    VitSmall,
+    /// [`Deit`] of 192 features and 3 heads.
+    DeitTiny,
+    /// [`Deit`] of 384 features and 6 heads.
+    DeitSmall,
+    /// [`Deit`] of 192 features and 3 heads, with a distillation token.
+    DeitTinyDistilled,
+    /// [`Deit`] of 384 features and 6 heads, with a distillation token.
+    DeitSmallDistilled,
 }
 
 use PublishedNetwork::*;
@@ -86,6 +113,14 @@ impl PublishedNetwork {
         ResNet152,
         MobileNetV2Full,
         Vgg16Bn,
+        MobileNetV3Small,
+        EfficientNetB0,
+        VitTiny,
+        VitSmall,
+        DeitTiny,
+        DeitSmall,
+        DeitTinyDistilled,
+        DeitSmallDistilled,
     ];
 
     /// Returns the name of the network.
@@ -107,6 +142,14 @@ impl PublishedNetwork {
             ResNet152 => "resnet152",
             MobileNetV2Full => "mobilenet-v2",
             Vgg16Bn => "vgg16-bn",
+            MobileNetV3Small => "mobilenet-v3-small",
+            EfficientNetB0 => "efficientnet-b0",
+            VitTiny => "vit-tiny-patch16-224",
+            VitSmall => "vit-small-patch16-224",
+            DeitTiny => "deit-tiny-patch16-224",
+            DeitSmall => "deit-small-patch16-224",
+            DeitTinyDistilled => "deit-tiny-distilled-patch16-224",
+            DeitSmallDistilled => "deit-small-distilled-patch16-224",
         }
     }
 
@@ -128,6 +171,9 @@ impl PublishedNetwork {
             Family::ShuffleNetV1(config) => DynNetwork::new(config.init(device)),
             Family::ShuffleNetV2(config) => DynNetwork::new(config.init(device)),
             Family::FourStageResNet(config) => DynNetwork::new(config.init(device)),
+            Family::MobileNetV3(config) => DynNetwork::new(config.init(device)),
+            Family::EfficientNet(config) => DynNetwork::new(config.init(device)),
+            Family::Deit(config) => DynNetwork::new(config.init(device)),
         }
     }
 
@@ -161,6 +207,9 @@ impl PublishedNetwork {
             Family::ShuffleNetV1(config) => config.plan(),
             Family::ShuffleNetV2(config) => config.plan(),
             Family::FourStageResNet(config) => config.plan(),
+            Family::MobileNetV3(config) => config.plan(),
+            Family::EfficientNet(config) => config.plan(),
+            Family::Deit(config) => config.plan(),
         }
     }
 
@@ -201,6 +250,11 @@ impl PublishedNetwork {
             MobileNetV2Full => mobilenet::name_in_torchvision(layer),
             ShuffleV2 => shuffle_v2::original_layer(layer),
             CifarResNet50 => four_stage_resnet::name_in_repdistiller(layer),
+            MobileNetV3Small => mobilenet_v3::original_layer(layer),
+            EfficientNetB0 => efficient_net::original_layer(layer),
+            VitTiny | VitSmall | DeitTiny | DeitSmall | DeitTinyDistilled | DeitSmallDistilled => {
+                deit::original_layer(layer)
+            }
             ShuffleV1 | ResNet18 | ResNet34 | ResNet50 | ResNet101 | ResNet152 => layer.to_string(),
         }
     }
@@ -210,6 +264,8 @@ impl PublishedNetwork {
         let small_vgg = |depth| Family::Vgg(vgg(depth).with_small_images(true));
         let resnet =
             |depth| Family::FourStageResNet(FourStageResNetConfig::new(depth, input, classes));
+        let tiny = DeitConfig::new(192, 3, input, classes);
+        let small = DeitConfig::new(384, 6, input, classes);
         match self {
             Vgg8 => small_vgg(8),
             Vgg11 => small_vgg(11),
@@ -233,6 +289,12 @@ impl PublishedNetwork {
             ResNet101 => resnet(101),
             ResNet152 => resnet(152),
             Vgg16Bn => Family::Vgg(vgg(16)),
+            MobileNetV3Small => Family::MobileNetV3(MobileNetV3Config::new(input, classes)),
+            EfficientNetB0 => Family::EfficientNet(EfficientNetConfig::new(input, classes)),
+            VitTiny | DeitTiny => Family::Deit(tiny),
+            VitSmall | DeitSmall => Family::Deit(small),
+            DeitTinyDistilled => Family::Deit(tiny.with_distilled(true)),
+            DeitSmallDistilled => Family::Deit(small.with_distilled(true)),
         }
     }
 }
@@ -244,4 +306,7 @@ enum Family {
     ShuffleNetV1(ShuffleNetV1Config),
     ShuffleNetV2(ShuffleNetV2Config),
     FourStageResNet(FourStageResNetConfig),
+    MobileNetV3(MobileNetV3Config),
+    EfficientNet(EfficientNetConfig),
+    Deit(DeitConfig),
 }

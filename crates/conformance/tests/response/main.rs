@@ -6,6 +6,7 @@ mod chunked;
 mod confidence_weighted;
 mod decoupled;
 mod dist;
+mod distillation_token;
 mod dual_head_consistency;
 mod empty;
 mod every_loss;

@@ -26,6 +26,7 @@ fn configurations_survive_json() {
     assert_round_trip(&StandardizationConfig::new().with_population(true));
     assert_round_trip(&NormKdLossConfig::new().with_coefficient(2.0));
     assert_round_trip(&LearnedTemperatureConfig::new().with_standardize(true));
+    assert_round_trip(&DistillationTokenLossConfig::new().with_teacher_share(0.3));
     assert_round_trip(&VirtualTeacherLossConfig::new().with_soften_student(true));
     assert_round_trip(&LabelSmoothingLossConfig::new().with_variant(LabelSmoothingVariant::Others));
     assert_round_trip(&ProposalClassificationLossConfig::new().with_background(20));
@@ -53,6 +54,8 @@ fn types_can_be_shared() {
     assert_shareable::<DistLoss>();
     assert_shareable::<DistLossConfig>();
     assert_shareable::<DistParts>();
+    assert_shareable::<DistillationTokenLoss>();
+    assert_shareable::<DistillationTokenLossConfig>();
     assert_shareable::<PairedLogProbs>();
     assert_shareable::<LmHead>();
     assert_shareable::<HeatMapLoss>();

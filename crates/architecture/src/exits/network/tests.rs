@@ -271,3 +271,13 @@ fn an_exit_at_an_unknown_tap_is_refused() {
         .with_exits(Some(vec!["layer9".into()]))
         .init(config.init(&Device::default()));
 }
+
+#[test]
+#[should_panic(expected = "should be a list of different taps, but is a list with `layer1` twice")]
+fn two_exits_at_one_tap_are_refused() {
+    let config = ConvNetConfig::new(vec![4, 6, 8], [3, 8, 12], 5);
+    let twice = ["layer1", "layer2", "layer1"].map(String::from);
+    MultiExitConfig::new()
+        .with_exits(Some(twice.into()))
+        .init(config.init(&Device::default()));
+}

@@ -1,0 +1,20 @@
+//! Networks of text, with the layers of transformers.
+
+mod catalog;
+mod classifier;
+mod config;
+mod embeddings;
+mod encoder;
+mod layer;
+mod names;
+mod size;
+#[cfg(test)]
+mod tests;
+
+pub use catalog::text_catalog;
+pub use classifier::*;
+pub use config::*;
+pub use embeddings::*;
+pub use encoder::*;
+pub use layer::*;
+pub use size::*;
