@@ -362,7 +362,7 @@ mod tests {
             serde_json::from_str::<DatasetName>("\"minst\"")
                 .unwrap_err()
                 .to_string(),
-            "no data set named `minst`, did you mean `mnist`?; known are digits, mnist, \
+            "no data set named `minst`, did you mean `mnist`?; the known ones are digits, mnist, \
              fashion-mnist, cifar10, cifar100"
         );
         assert!("imagenet".parse::<DatasetName>().is_err());

@@ -42,6 +42,7 @@ pub struct ImageData {
 #[derive(Clone)]
 pub struct ImageDataset {
     data: Arc<ImageData>,
+    normalization: Arc<Normalization>,
     palette: Arc<Palette>,
     ids: Arc<[usize]>,
 }
@@ -97,6 +98,7 @@ impl ImageDataset {
         let ids = (0..samples).collect();
         let palette = Palette::of(&data.normalization, data.max_value);
         Ok(Self {
+            normalization: Arc::new(data.normalization.clone()),
             data: Arc::new(data),
             palette: Arc::new(palette),
             ids,
@@ -135,7 +137,60 @@ impl ImageDataset {
 
     /// Returns the constants that the pixels are normalized by.
     pub fn normalization(&self) -> &Normalization {
-        &self.data.normalization
+        &self.normalization
+    }
+
+    /// Returns the mean and the standard deviation of each channel over all pixels of these samples.
+    /// The standard deviation of a channel of one level is 1.
+    pub fn measured_normalization(&self) -> Normalization {
+        let [channels, height, width] = self.shape();
+        let max_value = f64::from(self.max_value());
+        let channel = |channel: usize| {
+            // Whole numbers, so that the order of the samples does not matter.
+            let mut counts = [0_u64; 256];
+            for &id in self.ids() {
+                let plane = &self.pixels(id)[channel * height * width..][..height * width];
+                plane
+                    .iter()
+                    .for_each(|&pixel| counts[usize::from(pixel)] += 1);
+            }
+            let total = counts.iter().sum::<u64>().max(1) as f64;
+            let levels = || (0..).map(|level| f64::from(level) / max_value).zip(counts);
+            let mean = levels()
+                .map(|(level, count)| level * count as f64)
+                .sum::<f64>()
+                / total;
+            let squares = levels().map(|(level, count)| (level - mean).powi(2) * count as f64);
+            let is_constant = counts.iter().filter(|&&count| count > 0).count() < 2;
+            let std = match is_constant {
+                true => 1.0,
+                false => (squares.sum::<f64>() / total).sqrt(),
+            };
+            (mean as f32, std as f32)
+        };
+        let (mean, std) = (0..channels).map(channel).unzip();
+        Normalization { mean, std }
+    }
+
+    /// Returns the samples, normalized by these constants.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one mean and one standard deviation per channel.
+    pub fn with_normalization(self, normalization: Normalization) -> Self {
+        let (channels, Normalization { mean, std }) = (self.shape()[0], &normalization);
+        assert!(
+            mean.len() == channels && std.len() == channels,
+            "The normalization of {channels} channels needs one mean and one standard deviation \
+             each, but has {} and {}.",
+            mean.len(),
+            std.len()
+        );
+        Self {
+            palette: Arc::new(Palette::of(&normalization, self.max_value())),
+            normalization: Arc::new(normalization),
+            ..self
+        }
     }
 
     /// Returns the id of each sample: its position in the data set as published.
@@ -266,9 +321,14 @@ impl Samples for ImageDataset {
         views.check_images(self.shape())
     }
 
-    fn prepare(&self, shown: &[ViewedSample], views: &Views) -> TensorData {
+    fn prepare(
+        &self,
+        shown: &[Vec<ViewedSample>],
+        views: &Views,
+    ) -> Result<Vec<TensorData>, DataError> {
         let published = |id| self.pixels(id);
-        render(self.shape(), published, &self.palette, shown, views)
+        let view = |shown: &Vec<_>| render(self.shape(), published, &self.palette, shown, views);
+        Ok(shown.iter().map(view).collect())
     }
 
     fn upload(&self, prepared: TensorData, device: &Device) -> Tensor<4> {
@@ -301,6 +361,7 @@ impl fmt::Debug for ImageDataset {
 pub(crate) mod tests {
     use super::*;
     use crate::{BatchLoader, DataSource};
+    use burn::data::dataloader::DataLoader;
 
     /// Returns six gray images of 2 by 3 pixels with increasing values, of classes 0 0 0 1 1 2.
     pub(crate) fn six() -> ImageDataset {
@@ -356,6 +417,26 @@ pub(crate) mod tests {
 
         assert_eq!(levels[0][0], -2.0);
         assert_eq!(levels[0][255], 2.0);
+    }
+
+    #[test]
+    fn the_normalization_is_measured_on_a_part_and_applied() {
+        // Pixels 0 to 11, whose mean is 5.5 and whose variance is (12² - 1) / 12.
+        let part = six().subset([0, 1]);
+        let measured = part.measured_normalization();
+        assert!((measured.mean[0] - 5.5 / 255.0).abs() < 1e-7);
+        assert!((measured.std[0] - (143.0_f32 / 12.0).sqrt() / 255.0).abs() < 1e-7);
+
+        let normalized = six().with_normalization(measured.clone());
+        assert_eq!(normalized.normalization(), &measured);
+        let batch = BatchLoader::new(normalized.subset([0]), 1).iter().next();
+        let pixels: Vec<f32> = batch.unwrap().unwrap().view().to_data().iter().collect();
+        assert!((pixels[0] + 5.5 / (143.0_f32 / 12.0).sqrt()).abs() < 1e-5);
+
+        let mut data = six_data();
+        data.pixels.fill(7);
+        let constant = ImageDataset::new(data).unwrap().measured_normalization();
+        assert_eq!((constant.mean[0], constant.std[0]), (7.0 / 255.0, 1.0));
     }
 
     #[test]

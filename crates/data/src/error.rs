@@ -26,6 +26,32 @@ pub enum DataError {
         /// Actual contents.
         found: String,
     },
+    /// A row or a field of a table is unexpected.
+    #[error(
+        "{}: line {line}{}: expected {expected}, found {found}",
+        path.display(),
+        column.as_deref().map(|column| format!(", column {column}")).unwrap_or_default()
+    )]
+    Cell {
+        /// Path of the file.
+        path: PathBuf,
+        /// Line where the row begins, counted from 1.
+        line: u64,
+        /// Column, if the error is about a field.
+        column: Option<String>,
+        /// Expected contents.
+        expected: String,
+        /// Actual contents.
+        found: String,
+    },
+    /// A file is not an image, or not one that can be used.
+    #[error("{}: {reason}", path.display())]
+    Image {
+        /// Path of the file.
+        path: PathBuf,
+        /// Reason, in words.
+        reason: String,
+    },
     /// The files of a data set are in none of the searched folders.
     #[error(
         "{dataset}: {} not found in {}. Put the files there ({from}), or name the folder that \
@@ -88,7 +114,7 @@ pub enum DataError {
     },
     /// There is no data set of this name.
     #[error(
-        "no data set named `{name}`{}; known are {}",
+        "no data set named `{name}`{}; the known ones are {}",
         nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default(),
         known.join(", ")
     )]

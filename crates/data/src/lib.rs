@@ -2,28 +2,38 @@
 #![doc = include_str!("../README.md")]
 
 mod augment;
+mod bytes;
 mod catalog;
 mod cifar;
 mod dataset;
 mod digits;
 mod error;
 mod idx;
+mod images;
+mod listing;
 mod loader;
 mod normalization;
+mod numpy;
 mod read;
 mod render;
+mod resize;
 mod rng;
 mod samples;
 mod source;
 mod split;
+mod table;
 
 pub use augment::*;
+pub use bytes::*;
 pub use catalog::*;
 pub use dataset::*;
 pub use digits::*;
 pub use error::*;
+pub use images::*;
 pub use loader::*;
 pub use normalization::*;
+pub use numpy::*;
 pub use samples::*;
 pub use source::*;
 pub use split::*;
+pub use table::*;

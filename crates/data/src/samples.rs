@@ -3,10 +3,10 @@ use crate::{
 };
 use burn::tensor::Device;
 use burn_distill_core::Input;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// Labeled samples in memory that a [`BatchLoader`](crate::BatchLoader) makes batches of.
+/// Labeled samples, in memory or in files, that a [`BatchLoader`](crate::BatchLoader) makes batches of.
 ///
 /// The id of a sample is its position in the data set as published, and the same in every split and
 /// subset. Splits and subsets of a data set share its contents: a clone only copies the ids.
@@ -47,8 +47,17 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     /// images.
     fn check_views(&self, views: &Views) -> Result<(), DataError>;
 
-    /// Prepares one view of several samples, in host memory.
-    fn prepare(&self, shown: &[ViewedSample], views: &Views) -> Self::Prepared;
+    /// Prepares the views of a batch, in host memory; `shown` has the samples of each view.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file if the contents of a sample have to be read, and cannot
+    /// be.
+    fn prepare(
+        &self,
+        shown: &[Vec<ViewedSample>],
+        views: &Views,
+    ) -> Result<Vec<Self::Prepared>, DataError>;
 
     /// Uploads a prepared view to a device.
     fn upload(&self, prepared: Self::Prepared, device: &Device) -> Self::Input;
@@ -128,6 +137,22 @@ impl Views {
     /// Returns whether every view shows the samples unchanged.
     pub fn are_plain(&self) -> bool {
         self.augmentation == Augmentation::default() && self.multi_crop.is_none()
+    }
+
+    /// Checks that the views show the samples of a data set unchanged, which are not images; the
+    /// name of the data set and the kind of its samples are for the error.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Invalid`] if they would be changed.
+    pub fn check_plain(&self, name: &str, kind: impl fmt::Display) -> Result<(), DataError> {
+        match self.are_plain() {
+            true => Ok(()),
+            false => Err(DataError::Invalid(format!(
+                "only images can be cropped, flipped and changed at random, and the samples of \
+                 {name} are {kind}: leave out the augmentation"
+            ))),
+        }
     }
 
     /// Checks that these views can be made of images of this shape, `[channels, height, width]`.

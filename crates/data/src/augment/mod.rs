@@ -4,7 +4,6 @@ mod enhance;
 mod levels;
 mod multi_crop;
 mod operation;
-mod resize;
 mod strong;
 
 pub use crop_box::*;

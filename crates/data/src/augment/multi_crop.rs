@@ -1,6 +1,6 @@
-use super::resize::resize;
 use super::{Augmentation, CropBox, ViewKey};
 use crate::DataError;
+use crate::resize::resize;
 use crate::rng::{Purpose, rng};
 use burn_distill_core::KeyedRng;
 

@@ -100,10 +100,12 @@ impl<S: Samples> EpochBatches for Epoch<S> {
         let shown = &self.order[start..self.order.len().min(start + plan.batch_size)];
         let ids = shown.iter().map(|shown| plan.dataset.ids()[shown.place]);
         let ids: Vec<_> = ids.collect();
+        let views: Vec<_> = (0..plan.views())
+            .map(|view| self.shown(shown, view))
+            .collect();
+        let views = plan.dataset.prepare(&views, &plan.view);
         Ok(HostBatch {
-            views: (0..plan.views())
-                .map(|view| plan.dataset.prepare(&self.shown(shown, view), &plan.view))
-                .collect(),
+            views: views.map_err(DatasetError::new)?,
             classes: ids
                 .iter()
                 .map(|&id| {

@@ -25,11 +25,14 @@ pub struct DataSource {
     cache_dir: Option<PathBuf>,
 }
 
-/// Training and test samples of a data set as published.
+/// Training, validation and test samples of a data set as published.
 #[derive(Clone, Debug)]
 pub struct TrainTestData<S = ImageDataset> {
     /// Training samples.
     pub train: S,
+    /// Validation samples, if they are published separately; otherwise hold some out with
+    /// [`Samples::split`].
+    pub validation: Option<S>,
     /// Test samples, if they are published separately; otherwise hold some out with
     /// [`Samples::split`].
     pub test: Option<S>,
@@ -38,7 +41,11 @@ pub struct TrainTestData<S = ImageDataset> {
 impl<S: Samples> TrainTestData<S> {
     /// Returns the SHA-256 of all samples and labels, in hexadecimal.
     pub fn checksum(&self) -> String {
-        let parts = [Some(&self.train), self.test.as_ref()];
+        let parts = [
+            Some(&self.train),
+            self.validation.as_ref(),
+            self.test.as_ref(),
+        ];
         let mut hasher = Sha256::new();
         for part in parts.into_iter().flatten() {
             part.feed(&mut |bytes| hasher.update(bytes));
@@ -121,6 +128,7 @@ impl DatasetName {
             Self::Digits => {
                 return Ok(TrainTestData {
                     train: digits(),
+                    validation: None,
                     test: None,
                 });
             }
@@ -149,6 +157,7 @@ impl DatasetName {
         content::check(self, [&train, &test], folder)?;
         Ok(TrainTestData {
             train,
+            validation: None,
             test: Some(test),
         })
     }

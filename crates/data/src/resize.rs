@@ -1,34 +1,35 @@
-use super::CropBox;
+use crate::CropBox;
 
 /// Returns a part of a plane, stored in rows of the given width, resized bilinearly to
 /// `[height, width]`.
 ///
 /// If it becomes smaller, each pixel is a weighted mean of all pixels that it covers, as in Pillow.
-pub(super) fn resize(
+pub(crate) fn resize(
     plane: &[u8],
     stride: usize,
     part: CropBox,
     [height, width]: [usize; 2],
 ) -> Vec<u8> {
     let columns = weights(part.width, width);
-    let rows = weights(part.height, height);
-    let source = |y: usize| &plane[(part.top + y) * stride + part.left..][..part.width];
-    let narrowed: Vec<f64> = (0..part.height)
-        .flat_map(|y| {
-            let row = source(y);
-            columns
-                .iter()
-                .map(move |window| window.sum(|x| f64::from(row[x])))
-        })
-        .collect();
-    let value = |(window, x): (&Window, usize)| {
-        let level = window.sum(|y| narrowed[y * width + x]);
-        (level + 0.5).floor().clamp(0.0, 255.0) as u8
-    };
-    rows.iter()
-        .flat_map(|window| (0..width).map(move |x| (window, x)))
-        .map(value)
-        .collect()
+    let mut narrowed = Vec::with_capacity(part.height * width);
+    for y in part.top..part.top + part.height {
+        let row = &plane[y * stride + part.left..][..part.width];
+        narrowed.extend(columns.iter().map(|window| window.mean(row)));
+    }
+    let mut resized = Vec::with_capacity(height * width);
+    let mut means = vec![0.0; width];
+    for window in weights(part.height, height) {
+        means.fill(0.0);
+        let covered = narrowed[window.first * width..].chunks_exact(width);
+        for (weight, row) in window.weights.iter().zip(covered) {
+            for (mean, level) in means.iter_mut().zip(row) {
+                *mean += weight * level;
+            }
+        }
+        let level = |mean: &f64| (mean + 0.5).floor().clamp(0.0, 255.0) as u8;
+        resized.extend(means.iter().map(level));
+    }
+    resized
 }
 
 /// Source pixels of one output pixel: consecutive pixels from `first` on, with their weights.
@@ -38,10 +39,11 @@ struct Window {
 }
 
 impl Window {
-    fn sum(&self, value: impl Fn(usize) -> f64) -> f64 {
-        let weights = self.weights.iter().enumerate();
-        weights
-            .map(|(place, weight)| weight * value(self.first + place))
+    /// Returns the weighted mean of the pixels of a row.
+    fn mean(&self, row: &[u8]) -> f64 {
+        let pixels = row[self.first..].iter().zip(&self.weights);
+        pixels
+            .map(|(&pixel, weight)| weight * f64::from(pixel))
             .sum()
     }
 }

@@ -1,0 +1,167 @@
+use super::dataset::{ByteFolder, ByteFolderData};
+use super::window::ByteWindow;
+use crate::listing::{FileKind, Listing, PartFolders, invalid};
+use crate::{DataError, TrainTestData};
+use burn_distill_core::{Check, ConfigError, check};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Configuration of a [`ByteFolder`].
+///
+/// Classes are the subfolders, with their names, in the order of these. The folder may instead hold
+/// the folders `train` and, if there are any, `val` (or `valid`, or `validation`) and `test`, each
+/// with the subfolders of its classes.
+///
+/// Every file is a sample, whatever it holds. Hidden files and `__MACOSX` are left out, and so are
+/// files with fewer than `min_bytes` bytes, with a warning. Links are followed, but not back into
+/// their own folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByteFolderConfig {
+    /// Folder of the files.
+    pub bytes: PathBuf,
+    /// Folder of the files of the test set, with subfolders of the same names, if they are
+    /// elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_bytes: Option<PathBuf>,
+    /// Number of bytes at the beginning of a file.
+    #[serde(default = "cut")]
+    pub first: usize,
+    /// Number of bytes at the end of a file.
+    #[serde(default = "cut")]
+    pub last: usize,
+    /// Whether whitespace at the beginning and the end of a file is left out.
+    #[serde(default)]
+    pub strip: bool,
+    /// Size of the smallest file that is a sample, at least 1.
+    #[serde(default = "min_bytes")]
+    pub min_bytes: u64,
+}
+
+/// Every file that can be read.
+const FILES: FileKind = FileKind {
+    one: "file",
+    many: "files",
+    is_sample: |_, can_be_read| can_be_read,
+};
+
+fn cut() -> usize {
+    512
+}
+
+fn min_bytes() -> u64 {
+    1
+}
+
+impl ByteFolderConfig {
+    /// Creates the configuration of a folder, with default values.
+    pub fn new(bytes: impl Into<PathBuf>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            test_bytes: None,
+            first: cut(),
+            last: cut(),
+            strip: false,
+            min_bytes: min_bytes(),
+        }
+    }
+
+    /// Returns the part of each file that is read.
+    pub fn window(&self) -> ByteWindow {
+        ByteWindow {
+            first: self.first,
+            last: self.last,
+            strip: self.strip,
+        }
+    }
+
+    /// Returns the name of the data in reports: that of the folder.
+    pub fn name(&self) -> String {
+        let name = self.bytes.file_name();
+        let name = name.map(|name| name.to_string_lossy().into_owned());
+        name.unwrap_or_else(|| self.bytes.display().to_string())
+    }
+
+    /// Lists the files, whose contents are read when batches are prepared.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Config`] if a value is invalid, [`DataError::Io`] if a folder cannot be
+    /// read, and [`DataError::Invalid`] if it is not laid out as described above.
+    pub fn load(&self) -> Result<TrainTestData<ByteFolder>, DataError> {
+        self.check()?;
+        let PartFolders {
+            train,
+            validation,
+            test,
+        } = PartFolders::of(&self.bytes, FILES)?;
+        let test = match (test, &self.test_bytes) {
+            (Some(test), Some(other)) => {
+                return Err(invalid(
+                    &test,
+                    format_args!(
+                        "there are test files here and in {}, the folder of `test_bytes`: keep one",
+                        other.display()
+                    ),
+                ));
+            }
+            (test, other) => test.or(other.clone()),
+        };
+        let train = self.part(&train, None)?;
+        let part = |folder: Option<PathBuf>| {
+            let part = folder.map(|folder| self.part(&folder, Some(train.classes())));
+            part.transpose()
+        };
+        Ok(TrainTestData {
+            validation: part(validation)?,
+            test: part(test)?,
+            train,
+        })
+    }
+
+    /// Lists the files of a folder of classes.
+    fn part(&self, folder: &Path, classes: Option<&[String]>) -> Result<ByteFolder, DataError> {
+        let listing = Listing::of(folder, FILES)?;
+        let mut listing = match classes {
+            Some(classes) => listing.with_classes(folder, FILES, classes)?,
+            None => listing,
+        };
+        let files = listing.files.len();
+        // A file that is gone by now has no bytes either.
+        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        listing
+            .files
+            .retain(|(path, _)| size(path) >= self.min_bytes);
+        let small = files - listing.files.len();
+        if small > 0 {
+            log::warn!(
+                "{}: {small} of {files} files are left out, because they have fewer than {} bytes",
+                folder.display(),
+                self.min_bytes
+            );
+        }
+        if listing.files.is_empty() {
+            let what = format_args!("no file has {} bytes or more", self.min_bytes);
+            return Err(invalid(folder, what));
+        }
+        Ok(ByteFolder::new(ByteFolderData {
+            name: self.name(),
+            window: self.window(),
+            files: listing.files,
+            classes: listing.classes,
+        }))
+    }
+}
+
+impl Check for ByteFolderConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let given = |path: &Path| !path.as_os_str().is_empty();
+        let expected = "the path of a folder";
+        check::ensure(given(&self.bytes), "bytes", expected, "empty")?;
+        let test = self.test_bytes.as_deref();
+        check::ensure(test.is_none_or(given), "test_bytes", expected, "empty")?;
+        self.window().check()?;
+        check::ensure(self.min_bytes > 0, "min_bytes", "at least 1", 0)
+    }
+}

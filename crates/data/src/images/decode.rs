@@ -1,0 +1,121 @@
+//! Contents of image files as pixels.
+
+use super::decoded::DecodedImage;
+
+/// Most pixels of an image that is decoded: as many as Pillow decodes.
+#[cfg(feature = "images")]
+const MOST_PIXELS: u64 = 178_956_970;
+
+/// Returns whether these first bytes of a file are those of an image.
+///
+/// BMP files do not count: they begin with two letters, as a text may do.
+#[cfg(feature = "images")]
+pub(super) fn is_image(first: &[u8]) -> bool {
+    let format = image::guess_format(first);
+    format.is_ok_and(|format| is_decoded(format) && format != image::ImageFormat::Bmp)
+}
+
+/// Returns whether these first bytes of a file are those of an image.
+#[cfg(not(feature = "images"))]
+pub(super) fn is_image(_first: &[u8]) -> bool {
+    false
+}
+
+/// Returns an image, without transparency and turned as its orientation says, or the reason why it
+/// cannot be decoded.
+#[cfg(not(feature = "images"))]
+pub(super) fn decode(_bytes: &[u8]) -> Result<DecodedImage, String> {
+    Err("this program was built without the feature `images`, which decodes images".into())
+}
+
+/// Returns an image, without transparency and turned as its orientation says, or the reason why it
+/// cannot be decoded.
+#[cfg(feature = "images")]
+pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
+    use image::metadata::Orientation;
+    use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+    use std::io::Cursor;
+
+    if bytes.is_empty() {
+        return Err("the file is empty".into());
+    }
+    let format = image::guess_format(bytes).ok();
+    let Some(format) = format.filter(|format| is_decoded(*format)) else {
+        return Err(match format {
+            Some(format) => format!(
+                "{format:?} images are not supported: convert it to PNG, JPEG, BMP, GIF or WebP"
+            ),
+            None => "the contents are not those of a PNG, JPEG, BMP, GIF or WebP image".into(),
+        });
+    };
+    let in_words = |error: image::ImageError| reason(&error.to_string());
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    // The size of the image itself is checked below.
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_PIXELS * 8);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(in_words)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err("the image has no pixels".into());
+    }
+    if pixels > MOST_PIXELS {
+        return Err(format!(
+            "the image has {width} × {height} pixels, but at most {MOST_PIXELS} pixels are decoded: \
+             make it smaller"
+        ));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(in_words)?;
+    if format == image::ImageFormat::Jpeg && is_cut_off(bytes) {
+        return Err("the end of the file is missing".into());
+    }
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let is_gray = !image.color().has_color();
+    let interleaved = match is_gray {
+        true => image.into_luma8().into_raw(),
+        false => image.into_rgb8().into_raw(),
+    };
+    let (channels, pixels) = match is_gray {
+        true => (1, interleaved),
+        false => (3, planes(&interleaved)),
+    };
+    Ok(DecodedImage {
+        shape: [channels, height, width],
+        pixels,
+    })
+}
+
+#[cfg(feature = "images")]
+fn is_decoded(format: image::ImageFormat) -> bool {
+    use image::ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
+    matches!(format, Bmp | Gif | Jpeg | Png | WebP)
+}
+
+/// Returns the planes of red, green and blue.
+#[cfg(feature = "images")]
+fn planes(interleaved: &[u8]) -> Vec<u8> {
+    let plane = |channel| interleaved.iter().skip(channel).step_by(3).copied();
+    (0..3).flat_map(plane).collect()
+}
+
+/// Returns whether the last scan of a JPEG file has no end: the decoder fills the missing part with
+/// gray.
+#[cfg(feature = "images")]
+fn is_cut_off(bytes: &[u8]) -> bool {
+    // Within a scan, the byte after FF is never one of these.
+    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xFF, marker]);
+    last(0xD9) < last(0xDA)
+}
+
+/// Returns the message of the decoder, on one line.
+#[cfg(feature = "images")]
+fn reason(message: &str) -> String {
+    let words: Vec<_> = message.split_whitespace().collect();
+    words.join(" ")
+}
+
+#[cfg(all(test, feature = "images"))]
+mod tests;

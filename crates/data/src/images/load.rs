@@ -1,0 +1,229 @@
+use super::config::{BrokenImages, ImageFolderConfig};
+use super::dataset::{FolderData, ImageFolder};
+use super::files::IMAGES;
+use super::scan::{Memory, Scan, ScannedImage};
+use crate::listing::{Listing, PartFolders, invalid};
+use crate::{DataError, TrainTestData};
+use burn_distill_core::Check;
+use std::collections::HashSet;
+use std::path::Path;
+
+/// Number of files that a message names.
+const NAMED: usize = 3;
+
+impl ImageFolderConfig {
+    /// Reads every image of the folder once: its checksum, its size, and whether it can be decoded.
+    ///
+    /// Images that are skipped and files that are no images are logged as a warning and as
+    /// information.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataError::Config`] if a value is invalid, [`DataError::Image`] if an image cannot
+    /// be decoded and such images are refused, and [`DataError::Invalid`] if the folder is not laid
+    /// out as described above, or if the images differ in size.
+    pub fn load(&self) -> Result<TrainTestData<ImageFolder>, DataError> {
+        self.check()?;
+        if cfg!(not(feature = "images")) {
+            return Err(invalid(
+                &self.folder,
+                "this program was built without the feature `images`, which decodes images",
+            ));
+        }
+        let PartFolders {
+            train,
+            validation,
+            test,
+        } = PartFolders::of(&self.folder, IMAGES)?;
+        let test = match (test, &self.test_folder) {
+            (Some(test), Some(other)) => {
+                return Err(invalid(
+                    &test,
+                    format_args!(
+                        "there are test images here and in {}, the folder of `test_folder`: keep \
+                         one",
+                        other.display()
+                    ),
+                ));
+            }
+            (test, other) => test.or(other.clone()),
+        };
+        if let Some(test) = &test
+            && is_within(test, &train)
+        {
+            return Err(invalid(
+                test,
+                format_args!(
+                    "the test images are in {}, the folder of the training images, of which they \
+                     would be a class: move them out",
+                    train.display()
+                ),
+            ));
+        }
+        let memory = Memory::of_mib(self.memory_mib);
+        let train = self.part(&train, None, &memory)?;
+        let classes = train.classes.clone();
+        let others = [validation, test].map(|folder| {
+            let part = folder.map(|folder| self.part(&folder, Some(&classes), &memory));
+            part.transpose()
+        });
+        let [validation, test] = others;
+        let (validation, test) = (validation?, test?);
+        if let Some(test) = &test {
+            warn_of_known_images(&self.name(), &train, test);
+        }
+        let parts = [Some(train), validation, test];
+
+        let shape = self.shape(parts.iter().flatten())?;
+        let [train, validation, test] = parts.map(|part| {
+            part.map(|part| {
+                let folder = ImageFolder::new(FolderData {
+                    name: self.name(),
+                    shape,
+                    preprocessing: self.preprocessing(),
+                    images: part.images,
+                    classes: part.classes,
+                });
+                match &self.normalization {
+                    Some(constants) => folder.with_normalization(constants.clone()),
+                    None => folder,
+                }
+            })
+        });
+        Ok(TrainTestData {
+            train: train.expect("The training images are read first."),
+            validation,
+            test,
+        })
+    }
+
+    /// Reads the images of a folder of classes.
+    fn part(
+        &self,
+        folder: &Path,
+        classes: Option<&[String]>,
+        memory: &Memory,
+    ) -> Result<Part, DataError> {
+        let listing = Listing::of(folder, IMAGES)?;
+        let listing = match classes {
+            Some(classes) => listing.with_classes(folder, IMAGES, classes)?,
+            None => listing,
+        };
+        if !listing.others.is_empty() {
+            log::info!(
+                "{}: {} files that are no images are left out: {}",
+                folder.display(),
+                listing.others.len(),
+                named(listing.others.iter().map(|path| path.display()))
+            );
+        }
+        let Scan { images, broken } =
+            Scan::of(folder, listing.files, &self.preprocessing(), memory);
+        let classes = listing.classes;
+        match (broken.as_slice(), self.broken) {
+            ([], _) => {}
+            (broken, BrokenImages::Skip) => log::warn!(
+                "{}: {} of {} images are broken and skipped: {}",
+                folder.display(),
+                broken.len(),
+                broken.len() + images.len(),
+                named(broken)
+            ),
+            (broken, BrokenImages::Refuse) => {
+                return Err(DataError::Invalid(format!(
+                    "{} of {} images cannot be used: {}; mend or remove them, or set `broken = \
+                     \"skip\"` to leave them out",
+                    broken.len(),
+                    broken.len() + images.len(),
+                    named(broken)
+                )));
+            }
+        }
+        Ok(Part { images, classes })
+    }
+
+    /// Returns the shape that all images have.
+    fn shape<'a>(
+        &self,
+        parts: impl Iterator<Item = &'a Part> + Clone,
+    ) -> Result<[usize; 3], DataError> {
+        let images = parts.flat_map(|part| &part.images);
+        let Some(first) = images.clone().next() else {
+            return Err(invalid(&self.folder, "all images are broken"));
+        };
+        let [_, height, width] = first.shape;
+        let differs = |image: &&ScannedImage| image.shape[1..] != first.shape[1..];
+        if let Some(other) = images.clone().find(differs) {
+            return Err(DataError::Invalid(format!(
+                "the images differ in size: {} has {height} × {width} pixels (height × width), and \
+                 {} has {} × {}: set `resize` to a height and a width, or `resize` and `crop`",
+                first.path.display(),
+                other.path.display(),
+                other.shape[1],
+                other.shape[2]
+            )));
+        }
+        let channels = images.map(|image| image.shape[0]).max().unwrap_or(1);
+        let channels = self.channels.unwrap_or(channels);
+        if let Some(constants) = &self.normalization
+            && constants.mean.len() != channels
+        {
+            return Err(DataError::Invalid(format!(
+                "the images have {channels} channels, but `normalization` is for {}: set \
+                 `channels`, or another normalization",
+                constants.mean.len()
+            )));
+        }
+        Ok([channels, height, width])
+    }
+}
+
+/// Returns whether a folder is another one or in it.
+fn is_within(folder: &Path, other: &Path) -> bool {
+    let folders = folder.canonicalize().ok().zip(other.canonicalize().ok());
+    folders.is_some_and(|(folder, other)| folder.starts_with(other))
+}
+
+/// Logs a warning if there are test images among the training images.
+fn warn_of_known_images(name: &str, train: &Part, test: &Part) {
+    let known = train.known_in(test);
+    if known > 0 {
+        log::warn!(
+            "{name}: {known} of {} test images are among the training images, too: accuracies \
+             on them say little",
+            test.images.len()
+        );
+    }
+}
+
+/// Images of a part of the data set.
+struct Part {
+    images: Vec<ScannedImage>,
+    classes: Vec<String>,
+}
+
+impl Part {
+    /// Returns the number of images of another part whose files have the contents of files here.
+    fn known_in(&self, other: &Self) -> usize {
+        let known: HashSet<_> = self.images.iter().map(|image| image.hash).collect();
+        let images = other.images.iter();
+        images.filter(|image| known.contains(&image.hash)).count()
+    }
+}
+
+/// Returns the first of some things, and the number of the others.
+fn named<T: std::fmt::Display>(things: impl IntoIterator<Item = T>) -> String {
+    let mut things = things.into_iter();
+    let first: Vec<_> = things
+        .by_ref()
+        .take(NAMED)
+        .map(|thing| thing.to_string())
+        .collect();
+    match things.count() {
+        0 => first.join("; "),
+        rest => format!("{}; and {rest} more", first.join("; ")),
+    }
+}
+
+#[cfg(all(test, feature = "images"))]
+mod tests;

@@ -1,0 +1,16 @@
+//! Folders of images, decoded while batches are prepared.
+
+mod config;
+mod dataset;
+mod decode;
+mod decoded;
+mod files;
+mod load;
+mod preprocessing;
+mod progress;
+mod scan;
+
+pub use config::{BrokenImages, ImageFolderConfig};
+pub use dataset::ImageFolder;
+pub use decoded::DecodedImage;
+pub use preprocessing::{ImageResize, Preprocessing};

@@ -1,0 +1,151 @@
+//! Rows of a table whose columns are known.
+
+use super::config::{CsvConfig, UnknownCategories};
+use super::encoding::{ColumnEncoding, TableEncoding};
+use super::file::{TableFile, number};
+use super::names::{quote, quoted};
+use crate::DataError;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Code of a category that is not one of the column.
+pub(super) const UNKNOWN: u32 = u32::MAX;
+
+/// Values of a column, by row.
+#[derive(Debug)]
+pub(super) enum Values {
+    /// Numbers; NaN where the value is missing.
+    Numbers(Vec<f64>),
+    /// Positions in the list of categories, or [`UNKNOWN`].
+    Categories(Vec<u32>),
+}
+
+/// Rows of a table.
+#[derive(Debug)]
+pub(super) struct Rows {
+    /// Values of each column of the encoding.
+    pub columns: Vec<Values>,
+    /// Position of the class of each row.
+    pub labels: Vec<usize>,
+}
+
+impl Rows {
+    /// Reads the rows of a table that has the columns of an encoding, in any order.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error about the line and the column of the first fault.
+    pub fn read(
+        path: &Path,
+        config: &CsvConfig,
+        encoding: &TableEncoding,
+        classes: &[String],
+        expected: usize,
+    ) -> Result<Self, DataError> {
+        let mut file = TableFile::open(path, config)?;
+        let label = file.column(&config.label, "label")?;
+        let classes = positions(classes);
+        let columns = encoding.columns.iter().map(|column| {
+            let place = file.column(column.name(), "a column of `csv`")?;
+            Ok(Reading::new(place, column, expected))
+        });
+        let mut columns = columns.collect::<Result<Vec<_>, DataError>>()?;
+        let mut labels = Vec::with_capacity(expected);
+        while file.next()? {
+            let class = file.field(label)?;
+            let position = classes.get(class).copied().ok_or_else(|| {
+                let mut known: Vec<_> = classes.iter().collect();
+                known.sort_by_key(|&(_, position)| position);
+                let known: Vec<_> = known
+                    .into_iter()
+                    .map(|(name, _)| name.to_string())
+                    .collect();
+                let expected = format!("one of the classes {}", quoted(&known));
+                file.error(Some(label), expected, quote(class))
+            })?;
+            labels.push(position as usize);
+            for column in &mut columns {
+                column.read(&file, config)?;
+            }
+        }
+        if labels.is_empty() {
+            let expected = "rows below the names of the columns";
+            return Err(file.error(None, expected, "the end of the file"));
+        }
+        Ok(Self {
+            columns: columns.into_iter().map(|column| column.values).collect(),
+            labels,
+        })
+    }
+}
+
+fn positions(names: &[String]) -> HashMap<&str, u32> {
+    names.iter().map(String::as_str).zip(0..).collect()
+}
+
+/// A column that is read.
+struct Reading<'a> {
+    place: usize,
+    categories: HashMap<&'a str, u32>,
+    values: Values,
+}
+
+impl<'a> Reading<'a> {
+    fn new(place: usize, column: &'a ColumnEncoding, rows: usize) -> Self {
+        let (categories, values) = match column {
+            ColumnEncoding::Numeric { .. } => {
+                (HashMap::new(), Values::Numbers(Vec::with_capacity(rows)))
+            }
+            ColumnEncoding::Categorical { categories, .. } => (
+                positions(categories),
+                Values::Categories(Vec::with_capacity(rows)),
+            ),
+        };
+        Self {
+            place,
+            categories,
+            values,
+        }
+    }
+
+    fn read(&mut self, file: &TableFile, config: &CsvConfig) -> Result<(), DataError> {
+        let field = file.field(self.place)?;
+        let is_missing = config.is_missing(field);
+        match &mut self.values {
+            Values::Numbers(numbers) if is_missing => numbers.push(f64::NAN),
+            Values::Numbers(numbers) => {
+                let number = number(field);
+                let number =
+                    number.map_err(|what| file.error(Some(self.place), what, quote(field)));
+                numbers.push(number?);
+            }
+            Values::Categories(codes) => {
+                let category = if is_missing { "" } else { field };
+                let code = match self.categories.get(category) {
+                    Some(&code) => code,
+                    None if config.unknown_categories == UnknownCategories::Zeros => UNKNOWN,
+                    None => {
+                        let mut known: Vec<_> = self
+                            .categories
+                            .keys()
+                            .map(|name| name.to_string())
+                            .collect();
+                        known.sort();
+                        let expected = format!(
+                            "one of the categories {}, or `unknown_categories = \"zeros\"`",
+                            quoted(&known)
+                        );
+                        let found = if is_missing {
+                            "no value".into()
+                        } else {
+                            quote(field)
+                        };
+                        return Err(file.error(Some(self.place), expected, found));
+                    }
+                };
+                codes.push(code);
+            }
+        }
+        Ok(())
+    }
+}
