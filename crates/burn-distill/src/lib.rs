@@ -16,6 +16,8 @@ pub use burn_distill_data as data;
 #[doc(inline)]
 pub use burn_distill_feature as feature;
 #[doc(inline)]
+pub use burn_distill_interchange as interchange;
+#[doc(inline)]
 pub use burn_distill_relation as relation;
 #[doc(inline)]
 pub use burn_distill_response as response;

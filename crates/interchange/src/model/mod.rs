@@ -1,0 +1,16 @@
+//! Exported models: folders with a network for other programs.
+
+mod classify;
+mod description;
+mod error;
+mod load;
+mod quantize;
+mod safetensors;
+mod write;
+
+pub use classify::*;
+pub use description::*;
+pub use error::*;
+pub use load::*;
+pub use quantize::rounded_to_8_bits;
+pub use write::*;

@@ -1,0 +1,6 @@
+#![no_main]
+//! Files of burn.
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| burn_distill_fuzz::open_as(b"NRUB", bytes));
