@@ -40,8 +40,16 @@ pub enum Command {
     Run(RunArgs),
     /// List the models, losses, strategies or data sets that recipes can name.
     List(ListArgs),
-    /// Show the taps of a model with their shapes, its parameters and its cost.
+    /// Show the taps of a model with their shapes, its parameters and its cost, or the tensors of a
+    /// file.
     Inspect(InspectArgs),
+    /// Export the distilled student of a finished run for other programs, with a description and a
+    /// text about it.
+    Export(ExportArgs),
+    /// Print the most probable classes of files.
+    Predict(PredictArgs),
+    /// Measure a model on test samples: accuracy, recall of each class, likelihood and calibration.
+    Eval(EvalArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -117,7 +125,8 @@ pub enum Catalog {
 
 #[derive(clap::Args, Debug)]
 pub struct InspectArgs {
-    /// The name of the model: see `list models`.
+    /// The name of the model: see `list models`. Or a file of weights, of this program, PyTorch or
+    /// SafeTensors: its tensors, and the models that they fit. Or an ONNX file.
     pub model: String,
     /// The shape of an input: the channels, height and width of an image, 3x32x32; the features of
     /// a vector, 64; or the length of a sequence and the features of its vectors, 16x64. Of tokens
@@ -130,9 +139,123 @@ pub struct InspectArgs {
     /// The number of classes.
     #[arg(long, default_value_t = 10)]
     pub classes: usize,
+    /// Show all tensors of a file, or all nodes of an ONNX file.
+    #[arg(long)]
+    pub all: bool,
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct ExportArgs {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// Format of the file of the network.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Burnpack)]
+    pub format: ExportFormat,
+    /// The folder of the model, a new one. Default: exported/<name of the recipe>.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Export the student of this seed. Default: the first seed of the run.
+    #[arg(long, value_parser = seed, allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// Names of the tensors in the format safetensors.
+    #[arg(long, value_enum, default_value_t = ExportKeys::Paths)]
+    pub keys: ExportKeys,
+    /// Let an ONNX file normalize images itself: its input is then pixels from 0 to 255.
+    #[arg(long)]
+    pub normalize: bool,
+    /// Store matrices and kernels in 8 bits, in burn's format. The accuracy on the validation
+    /// samples is measured before and after.
+    #[arg(long, value_enum)]
+    pub quantize: Option<ExportPrecision>,
+    /// Replace an exported model in the folder. Other folders are never replaced.
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportPrecision {
+    /// 8 bits.
+    Q8,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Burn's format: model.bpk.
+    Burnpack,
+    /// SafeTensors: model.safetensors.
+    Safetensors,
+    /// ONNX: model.onnx.
+    Onnx,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportKeys {
+    /// The paths of the tensors in the network, in burn's layout.
+    Paths,
+    /// The keys and the layout of the original network in PyTorch.
+    Original,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct PredictArgs {
+    /// The folder of an exported model, or of a finished run.
+    pub model: PathBuf,
+    /// Files of images, of the size that the model takes.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The number of classes to print for each file.
+    #[arg(long, default_value_t = 3, value_parser = count)]
+    pub top: usize,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
+    pub format: PredictFormat,
+    /// The seed of the student of a run. Default: the first seed of the run.
+    #[arg(long, value_parser = seed, allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// The device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, if it is built in.
+    #[arg(long, env = "BURN_DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Print the whole table, also where it is wider than the terminal.
+    #[arg(long)]
+    pub wide: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PredictFormat {
+    /// A table.
+    Table,
+    /// Comma-separated values: file, rank, class, probability.
+    Csv,
+    /// A JSON object per file.
+    Jsonl,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct EvalArgs {
+    /// The folder of an exported model, or of a finished run.
+    pub model: PathBuf,
+    /// The data: a name from `list datasets`, or a recipe, whose [data] is used. Default: the data
+    /// that the model was trained on.
+    #[arg(long)]
+    pub data: Option<String>,
+    /// The seed of the student of a run. Default: the first seed of the run.
+    #[arg(long, value_parser = seed, allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// The device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, if it is built in.
+    #[arg(long, env = "BURN_DEVICE", default_value = "flex")]
+    pub device: String,
+    /// The folder of the data sets. Default: the cache of the user, where they are downloaded to.
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print all classes.
+    #[arg(long)]
+    pub wide: bool,
 }
 
 /// Largest seed: TOML has no larger whole number.
@@ -143,6 +266,13 @@ pub const LARGEST_SEED: u64 = i64::MAX as u64;
 fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse::<u64>();
     seed.map_err(|_| format!("expected a whole number from 0 to {LARGEST_SEED}"))
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a whole number from 1".into()),
+    }
 }
 
 fn shape(text: &str) -> Result<InputShape, String> {

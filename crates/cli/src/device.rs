@@ -18,7 +18,7 @@ pub fn select(name: &str) -> Result<Device> {
     if !NAMES.contains(&name.as_str()) {
         let hint = nearest(&name, NAMES).map(|n| format!(", did you mean `{n}`?"));
         let (hint, known) = (hint.unwrap_or_default(), NAMES.join(", "));
-        bail!("no device named `{name}`{hint}; known are {known}");
+        bail!("no device named `{name}`{hint}; the known ones are {known}");
     }
     let available: Vec<_> = NAMES.into_iter().filter(|n| is_built_in(n)).collect();
     bail!(

@@ -50,6 +50,9 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Command::Run(run) => commands::run(run, args.verbose, registry),
         Command::List(list) => commands::list(list, &registry).map(|()| true),
         Command::Inspect(model) => commands::inspect(model, &registry).map(|()| true),
+        Command::Export(export) => commands::export_student(export, &registry).map(|()| true),
+        Command::Predict(predict) => commands::predict(predict, &registry).map(|()| true),
+        Command::Eval(eval) => commands::eval(eval, registry).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -23,7 +23,7 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
         Column::left_out("latency ms", 3),
     ]);
 
-    let models = recipe.teachers().into_iter().map(|teacher| teacher.model);
+    let models = recipe.teachers().into_iter().map(|teacher| teacher.name());
     let teachers = (1..)
         .zip(models)
         .zip(result.teacher.iter().chain(&result.others));
@@ -32,7 +32,7 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
             1 => "teacher".to_string(),
             number => format!("teacher {number}"),
         };
-        (name, model.to_string(), network)
+        (name, model, network)
     });
     let student = recipe.student.model.to_string();
     let students = [

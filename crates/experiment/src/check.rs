@@ -2,16 +2,18 @@
 
 use super::checked::Checked;
 use super::data::Data;
+use super::given_teacher::GivenTeacher;
 use super::strategy_context::{notices_of, strategy_context};
-use super::weights;
+use super::student;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
-    AnyNetwork, ModelRecipe, Notices, Place, Recipe, Task, TeacherRecipe, check_built,
-    loss_context, prepare_checked, with_inputs,
+    AnyNetwork, ModelRecipe, Notices, OnnxNetwork, OnnxRecipe, Place, Recipe, Registry, Task,
+    TeacherRecipe, TeacherSource, check_built, loss_context, prepare_checked, with_inputs,
 };
+use std::path::Path;
 use toml::{Table, Value};
 
 /// Checks that a recipe can be run with this data: that batches and labels suffice, that the
@@ -34,17 +36,30 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
     let seed = recipe.seeds[0];
     let registry = &recipe.registry;
     let build = |model: &ModelRecipe| registry.build(model, &data.task(), seed, &Device::flex());
-    let student = build(&recipe.student.model).at("student.model")?;
-    describe_network("student", &recipe.student.model, &student);
+    let network = build(&recipe.student.model).at("student.model")?;
+    describe_network("student", &recipe.student.model, &network);
     let teachers = recipe.teachers();
     let teachers = teachers.iter().enumerate();
     let teachers: Vec<_> = teachers
         .map(|(index, recipe)| {
-            let network = build(&recipe.model);
-            let network = network.at(&format!("{}.model", TeacherRecipe::place(index)))?;
-            with_weights(network, index, recipe)
+            let place = TeacherRecipe::place(index);
+            match recipe.source().at(&place)? {
+                TeacherSource::Model(model, _) => {
+                    let network = match &recipe.weights {
+                        Some(file) => with_weights(registry, model, recipe, &place, file, data)?,
+                        None => build(model).at(&format!("{place}.model"))?,
+                    };
+                    describe_network(&place, model, &network);
+                    Ok(network)
+                }
+                TeacherSource::Onnx(onnx) => of_file(onnx, &place, data),
+            }
         })
         .collect::<Result<_>>()?;
+    let student = match teachers.first() {
+        Some(teacher) => student::prepared(network, teacher, &recipe.student)?,
+        None => network,
+    };
     if !recipe.strategy.is_offline() {
         describe_losses("the strategy", &recipe.losses);
         let context = strategy_context(recipe, data, seed, notices_of(notices, seed))?;
@@ -69,13 +84,32 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
     Ok(Checked::default())
 }
 
-/// Returns a teacher with the weights of its file, if it has one.
-fn with_weights(network: AnyNetwork, index: usize, recipe: &TeacherRecipe) -> Result<AnyNetwork> {
-    let place = TeacherRecipe::place(index);
-    describe_network(&place, &recipe.model, &network);
-    let Some(file) = &recipe.weights else {
-        return Ok(network);
-    };
+/// Returns a teacher in an ONNX file.
+fn of_file(onnx: &OnnxRecipe, place: &str, data: &Data) -> Result<AnyNetwork> {
+    let OnnxNetwork {
+        network,
+        parameters,
+        ..
+    } = data
+        .onnx(onnx, &Device::flex())
+        .at(&format!("{place}.onnx"))?;
+    log::info!(
+        "{place}: {}, {} parameters",
+        onnx.file.display(),
+        grouped(parameters)
+    );
+    Ok(network)
+}
+
+/// Builds a teacher with the weights of its file.
+fn with_weights(
+    registry: &Registry,
+    model: &ModelRecipe,
+    recipe: &TeacherRecipe,
+    place: &str,
+    file: &Path,
+    data: &Data,
+) -> Result<AnyNetwork> {
     let shown = file.display();
     ensure!(
         file.exists(),
@@ -91,8 +125,10 @@ fn with_weights(network: AnyNetwork, index: usize, recipe: &TeacherRecipe) -> Re
         }
     );
     log::info!("{place}: weights of {shown}");
-    weights::load(network, &recipe.model.to_string(), file)
-        .with_context(|| format!("`{place}.weights`"))
+    let teacher = GivenTeacher::load(registry, model, recipe, file, data, &Device::flex());
+    Ok(teacher
+        .with_context(|| format!("`{place}.weights`"))?
+        .network)
 }
 
 fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
@@ -101,9 +137,14 @@ fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
     log::info!(
         "data: {}, {input}, {classes} classes; {train} training, \
          {validation} validation and {test} test samples; the student has {} labels",
-        recipe.data.name,
+        recipe.data.source.name(),
         data.labels(recipe.seeds[0])?
     );
+    let counts = data.class_counts();
+    log::info!("training samples of each class: {counts}");
+    if let Some(imbalance) = counts.imbalance() {
+        log::warn!("{}: {imbalance}", recipe.data.source.name());
+    }
     Ok(())
 }
 

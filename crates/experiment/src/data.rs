@@ -1,3 +1,4 @@
+use super::class_counts::ClassCounts;
 use super::provenance::{DataOrigin, Provenance};
 use super::split::{Parts, Split};
 use anyhow::{Context, Result, ensure};
@@ -6,8 +7,8 @@ use burn::tensor::Device;
 use burn_distill::core::Seed;
 use burn_distill::data::{BatchLoader, Samples, TrainTestData, Views};
 use burn_distill_recipe::{
-    AnyDataset, AnyInput, DataRecipe, Recipe, Registry, Strategy, Task, TeacherRecipe,
-    TrainingRecipe,
+    AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe, Registry,
+    Strategy, Task, TeacherRecipe, TrainingRecipe,
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -32,29 +33,35 @@ pub struct Data {
 impl Data {
     /// Loads and splits the data that a recipe names.
     pub fn load(recipe: &DataRecipe, registry: &Registry) -> Result<Self> {
-        let published = registry.load(&recipe.name)?;
-        let Parts {
-            train,
-            validation,
-            test,
-        } = Split::of(recipe).apply(&published)?;
+        let published = recipe.load(registry)?;
+        let parts = Split::of(recipe).apply(&published)?;
         for (name, part, key) in [
             (
                 "training",
-                &train,
+                &parts.train,
                 "give smaller values of `data.test` and `data.validation`",
             ),
-            ("validation", &validation, "give a larger `data.validation`"),
-            ("test", &test, "give a larger `data.test`"),
+            (
+                "validation",
+                &parts.validation,
+                "give a larger `data.validation`",
+            ),
+            ("test", &parts.test, "give a larger `data.test`"),
         ] {
             ensure!(
                 !part.is_empty(),
                 "no sample of {} is left for the {name} set, of {} samples: {key}, or a larger data \
                  set",
-                recipe.name,
+                recipe.source.name(),
                 published.train.len()
             );
         }
+        let parts = parts.normalized();
+        let Parts {
+            train,
+            validation,
+            test,
+        } = parts.with_context(|| format!("data.{}", recipe.source.key()))?;
         let views = Views {
             augmentation: recipe.augmentation,
             ..Views::default()
@@ -83,9 +90,11 @@ impl Data {
         };
         for (index, teacher) in recipe.teachers().iter().enumerate() {
             // A teacher whose weights are loaded is not trained.
-            if teacher.weights.is_none() {
+            if teacher.weights.is_none()
+                && let Some(training) = &teacher.training
+            {
                 let place = format!("{}.training", TeacherRecipe::place(index));
-                check(&place, &teacher.training, self.train.len())?;
+                check(&place, training, self.train.len())?;
             }
         }
         let seen = self.seen().len();
@@ -123,12 +132,43 @@ impl Data {
         Ok(())
     }
 
+    /// Returns the name of the data.
+    pub fn name(&self) -> &str {
+        self.recipe.source.name()
+    }
+
+    /// Returns the keys of the data in a recipe.
+    pub fn recipe(&self) -> &DataRecipe {
+        &self.recipe
+    }
+
     /// Returns the inputs and classes of the data, for which networks are created.
     pub fn task(&self) -> Task {
         Task {
             input: self.train.shape(),
             classes: self.train.num_classes(),
         }
+    }
+
+    /// Returns the names of the classes.
+    pub fn classes(&self) -> &[String] {
+        self.train.classes()
+    }
+
+    /// Reads a teacher from an ONNX file for this data.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file if it cannot be read or run, or if it does not fit the
+    /// data.
+    pub fn onnx(&self, onnx: &OnnxRecipe, device: &Device) -> Result<OnnxNetwork> {
+        let input = self.train.shape();
+        let task = OnnxTask {
+            input: &input,
+            classes: self.train.classes(),
+            normalization: self.train.normalization(),
+        };
+        onnx.load(task, device)
     }
 
     /// Returns the origin of the weights of a network that is trained on this data.
@@ -143,8 +183,11 @@ impl Data {
             input: self.train.shape(),
             classes: self.train.classes().to_vec(),
             normalization: self.train.normalization().cloned(),
+            preprocessing: self.train.preprocessing(),
+            encoding: self.train.encoding().cloned(),
+            window: self.train.window(),
             data: DataOrigin {
-                name: self.recipe.name.to_string(),
+                name: self.recipe.source.name().to_string(),
                 sha256: self.checksum().to_string(),
                 split: Split::of(&self.recipe),
             },
@@ -264,21 +307,30 @@ impl Data {
 
     /// Returns the test set.
     pub fn test_loader(&self, device: &Device) -> Loader {
-        BatchLoader::new(self.test.clone(), EVALUATION_BATCH).device(device)
+        self.evaluation_loader(&self.test).device(device)
     }
 
     /// Returns the validation set.
     pub fn validation_loader(&self, device: &Device) -> Loader {
-        BatchLoader::new(self.validation.clone(), EVALUATION_BATCH).device(device)
+        self.evaluation_loader(&self.validation).device(device)
     }
 
     /// Returns the training and validation data of a training on `train`.
     pub fn loaders(&self, train: Loader) -> (Loader, Loader) {
         // The same objective is computed on the validation set, so it needs the same number of
         // views.
-        let valid = BatchLoader::new(self.validation.clone(), EVALUATION_BATCH);
+        let valid = self.evaluation_loader(&self.validation);
         let valid = valid.views(train.num_views());
         (train, valid)
+    }
+
+    /// Returns the number of training, validation and test samples of each class.
+    pub fn class_counts(&self) -> ClassCounts {
+        ClassCounts::of([&self.train, &self.validation, &self.test])
+    }
+
+    fn evaluation_loader(&self, samples: &AnyDataset) -> Loader {
+        BatchLoader::new(samples.clone(), EVALUATION_BATCH).workers(self.recipe.workers)
     }
 
     /// Returns the training samples of the student.

@@ -174,11 +174,15 @@ impl Experiment<'_> {
         if teachers.is_empty() {
             return self.identity_of(Role::Baseline, seed);
         }
-        let weights = teachers.into_iter().enumerate().map(|(index, teacher)| {
+        let mut weights = Vec::with_capacity(teachers.len());
+        for (index, teacher) in teachers.into_iter().enumerate() {
             let folder = self.phase_folder(Role::Teacher(index), seed);
-            teacher.weights.unwrap_or_else(|| folder.join("model.bpk"))
-        });
-        let weights: Vec<_> = weights.collect();
+            match (teacher.onnx, teacher.weights) {
+                (Some(onnx), _) => weights.extend(onnx.files()?),
+                (None, Some(file)) => weights.push(file),
+                (None, None) => weights.push(folder.join("model.bpk")),
+            }
+        }
         TeacherIdentity::of_files(&weights).with_context(|| format!("{}", weights[0].display()))
     }
 

@@ -1,12 +1,13 @@
 //! Weights of teachers that a recipe names, from an earlier run or another program.
 
 use super::data::Data;
+use super::given_teacher::{GivenTeacher, classes_of};
 use super::provenance::Provenance;
-use super::weights;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use burn_distill::strategy::WeightsFile;
-use burn_distill_recipe::{Recipe, Registry, TeacherRecipe};
+use burn_distill::core::WeightsFile;
+use burn_distill::interchange::CheckpointFormat;
+use burn_distill_recipe::{ModelRecipe, Recipe, Registry, TeacherRecipe};
 use std::path::Path;
 
 /// Checks the weights of all teachers that are not trained, and returns warnings.
@@ -19,11 +20,12 @@ use std::path::Path;
 pub fn check_given_weights(recipe: &Recipe, data: &Data) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (index, teacher) in recipe.teachers().iter().enumerate() {
-        if let Some(path) = &teacher.weights {
+        if let (Some(model), Some(path)) = (&teacher.model, &teacher.weights) {
             let place = format!("{}.weights", TeacherRecipe::place(index));
-            let warning =
-                check(&recipe.registry, teacher, path, data).with_context(|| place.clone())?;
-            warnings.extend(warning.map(|warning| format!("{place}: {warning}")));
+            let all = check(&recipe.registry, model, teacher, path, data)
+                .with_context(|| place.clone())?;
+            let all = all.into_iter();
+            warnings.extend(all.map(|warning| format!("{place}: {}: {warning}", path.display())));
         }
     }
     Ok(warnings)
@@ -31,27 +33,41 @@ pub fn check_given_weights(recipe: &Recipe, data: &Data) -> Result<Vec<String>> 
 
 fn check(
     registry: &Registry,
-    teacher: &TeacherRecipe,
+    model: &ModelRecipe,
+    recipe: &TeacherRecipe,
     path: &Path,
     data: &Data,
-) -> Result<Option<String>> {
-    let model = &teacher.model;
-    let warning = match Provenance::of(&WeightsFile::read(path)?) {
+) -> Result<Vec<String>> {
+    let origin = match CheckpointFormat::of_file(path)? {
+        CheckpointFormat::Burnpack => Provenance::of(&WeightsFile::read(path)?),
+        _ => None,
+    };
+    let teacher = GivenTeacher::load(registry, model, recipe, path, data, &Device::flex());
+    let mut warnings = Vec::new();
+    match origin {
         Some(origin) => {
-            check_origin(&origin, model, data).with_context(|| format!("{}", path.display()))?
+            let warning = check_origin(&origin, model, classes_of(recipe, data)?, data);
+            warnings.extend(warning.with_context(|| format!("{}", path.display()))?);
         }
-        None => Some(format!(
+        None => warnings.push(format!(
             "the file has no record of the origin of its weights: they are assumed to be those of a \
              {model} for the inputs and classes of this recipe, trained on none of its test samples"
         )),
-    };
-    let network = registry.build(model, &data.task(), 0_u64, &Device::flex())?;
-    weights::load(network, &model.to_string(), path)?;
-    Ok(warning.map(|warning| format!("{}: {warning}", path.display())))
+    }
+    warnings.extend(teacher?.remarks);
+    Ok(warnings)
 }
 
-fn check_origin(origin: &Provenance, model: impl ToString, data: &Data) -> Result<Option<String>> {
-    origin.check(&data.provenance(model, "teacher", 0))?;
+fn check_origin(
+    origin: &Provenance,
+    model: impl ToString,
+    classes: Vec<String>,
+    data: &Data,
+) -> Result<Option<String>> {
+    origin.check(&Provenance {
+        classes,
+        ..data.provenance(model, "teacher", 0)
+    })?;
     let name = &origin.data.name;
     let Some(seen) = data.test_samples_seen(&origin.data) else {
         return Ok(Some(format!(

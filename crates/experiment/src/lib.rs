@@ -1,16 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod card;
 mod check;
 mod checked;
+mod class_counts;
 mod clip;
 mod data;
 mod diverged;
+mod evaluation;
 mod experiment;
+mod exporting;
+mod finished;
 mod folder;
 mod generations;
+mod given_teacher;
 mod given_weights;
 mod lock;
 mod measure;
+mod opened;
 mod phase;
 mod preparation;
 mod pretraining;
@@ -27,14 +34,20 @@ mod statistics;
 mod stop;
 mod strategies;
 mod strategy_context;
+mod student;
 mod weights;
 
 pub use check::check;
 pub use checked::Checked;
+pub use class_counts::ClassCounts;
 pub use data::Data;
+pub use evaluation::{ClassRecall, Evaluation, Part, check_data};
 pub use experiment::Experiment;
+pub use exporting::{ExportSettings, export};
+pub use finished::FinishedRun;
 pub use folder::RunFolder;
 pub use given_weights::check_given_weights;
+pub use opened::{data_of, open_model};
 pub use result::{ExperimentResult, MemberResult, NetworkResult, RunInfo};
 pub use stage_result::StageResult;
 pub use statistics::Statistics;

@@ -1,6 +1,6 @@
 use super::split::Split;
 use anyhow::{Result, bail, ensure};
-use burn_distill::data::Normalization;
+use burn_distill::data::{ByteWindow, Normalization, Preprocessing, TableEncoding};
 use burn_distill::strategy::WeightsFile;
 use burn_distill_recipe::InputShape;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,15 @@ pub struct Provenance {
     /// Mean and deviation that the images were normalized by; none for other inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
+    /// Steps from the file of an image to its pixels, if the images are files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+    /// Conversion of the columns of a table to features, if the samples are its rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<TableEncoding>,
+    /// Bytes of a file that are tokens, if the samples are files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<ByteWindow>,
     /// Data set and its training samples.
     pub data: DataOrigin,
     /// Role of the network in its run, as in `teacher`.
@@ -92,6 +101,14 @@ impl Provenance {
                  `{expected}`"
             );
         }
+        if let (Some(found), Some(expected)) = (&self.preprocessing, &expected.preprocessing) {
+            ensure!(
+                found == expected,
+                "these weights are for images that were prepared by {}, but those of {to} are by {}",
+                written(found),
+                written(expected)
+            );
+        }
         if let (Some(found), Some(expected)) = (&self.normalization, &expected.normalization) {
             ensure!(
                 found == expected,
@@ -103,13 +120,36 @@ impl Provenance {
                 expected.std
             );
         }
+        if let (Some(found), Some(expected)) = (&self.encoding, &expected.encoding)
+            && let Some(difference) = found.difference(expected)
+        {
+            bail!(
+                "these weights are for rows of {from} that are encoded otherwise than those of \
+                 {to}: in the weights, {difference}"
+            );
+        }
+        if let (Some(found), Some(expected)) = (&self.window, &expected.window) {
+            ensure!(
+                found == expected,
+                "these weights are for the bytes of files by {}, but those of {to} are by {}",
+                written(found),
+                written(expected)
+            );
+        }
         Ok(())
     }
+}
+
+/// Returns settings as in a recipe.
+fn written(settings: &impl Serialize) -> String {
+    let text = toml::to_string(settings).unwrap_or_default();
+    format!("`{}`", text.trim_end().replace('\n', ", "))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use burn_distill::data::{ColumnEncoding, ImageResize};
 
     pub fn origin() -> Provenance {
         Provenance {
@@ -120,6 +160,9 @@ pub(super) mod tests {
                 mean: vec![0.3053],
                 std: vec![0.376],
             }),
+            preprocessing: None,
+            encoding: None,
+            window: None,
             data: DataOrigin {
                 name: "pets".into(),
                 sha256: "0".into(),
@@ -165,6 +208,76 @@ pub(super) mod tests {
             refusal(|origin| origin.normalization.as_mut().unwrap().mean = vec![0.5]),
             "these weights are for images that are normalized by mean [0.5] and standard deviation \
              [0.376], but those of pets are normalized by [0.3053] and [0.376]"
+        );
+    }
+
+    #[test]
+    fn weights_for_images_of_another_preprocessing_are_refused() {
+        let preprocessing = |side| {
+            Some(Preprocessing {
+                resize: Some(ImageResize::Shorter(side)),
+                crop: Some([8, 8]),
+                channels: Some(1),
+            })
+        };
+        let mut expected = origin();
+        expected.preprocessing = preprocessing(8);
+        let mut found = expected.clone();
+        assert!(found.check(&expected).is_ok());
+
+        found.preprocessing = preprocessing(10);
+        assert_eq!(
+            found.check(&expected).unwrap_err().to_string(),
+            "these weights are for images that were prepared by `resize = 10, crop = [8, 8], \
+             channels = 1`, but those of pets are by `resize = 8, crop = [8, 8], channels = 1`"
+        );
+        // Of weights from elsewhere it is not known.
+        found.preprocessing = None;
+        assert!(found.check(&expected).is_ok());
+    }
+
+    #[test]
+    fn weights_for_rows_of_another_encoding_are_refused() {
+        let encoding = |mean| {
+            let column = ColumnEncoding::Numeric {
+                name: "age".into(),
+                mean,
+                std: 0.3,
+                missing_indicator: false,
+            };
+            Some(TableEncoding {
+                columns: vec![column],
+            })
+        };
+        let mut expected = origin();
+        expected.encoding = encoding(1.0 / 3.0);
+        let text = expected.metadata().remove(KEY).unwrap();
+        let mut found: Provenance = serde_json::from_str(&text).unwrap();
+        assert!(
+            found.check(&expected).is_ok(),
+            "also once they were written"
+        );
+
+        found.encoding = encoding(0.25);
+        assert_eq!(
+            found.check(&expected).unwrap_err().to_string(),
+            "these weights are for rows of pets that are encoded otherwise than those of pets: in \
+             the weights, column `age` has the mean 0.25, not 0.3333333333333333"
+        );
+    }
+
+    #[test]
+    fn weights_for_other_bytes_of_files_are_refused() {
+        let mut expected = origin();
+        expected.window = Some(ByteWindow::MAGIKA);
+        let mut found = expected.clone();
+        assert!(found.check(&expected).is_ok());
+
+        found.window.as_mut().unwrap().strip = false;
+        assert_eq!(
+            found.check(&expected).unwrap_err().to_string(),
+            "these weights are for the bytes of files by `first = 1024, last = 1024, strip = \
+             false`, but those of pets are by `first = 1024, last = 1024, strip = true`"
         );
     }
 

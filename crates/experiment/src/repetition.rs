@@ -2,15 +2,15 @@ use super::clip::clipped;
 use super::data::Loader;
 use super::diverged::{Subject, noted};
 use super::experiment::{Experiment, Progress, Renderer, Trained, metrics, or_stopped};
+use super::given_teacher::GivenTeacher;
 use super::phase::Phase;
 use super::role::Role;
-use super::weights;
 use anyhow::Result;
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn_distill::core::{CrossEntropyObjective, Frozen, Objective, Seed};
 use burn_distill::strategy::{MetricKind, OfflineDistiller, Snapshots};
-use burn_distill_recipe::{TeacherRecipe, student_of};
+use burn_distill_recipe::{OnnxRecipe, TeacherRecipe, TeacherSource, student_of};
 
 /// Trained networks of one seed: the teacher, if there is one, the baseline and the distilled
 /// student.
@@ -69,24 +69,29 @@ impl Experiment<'_> {
         recipe: &TeacherRecipe,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
+        let (model, training) = match recipe.source()? {
+            TeacherSource::Model(model, training) => (model, training),
+            TeacherSource::Onnx(onnx) => return self.teacher_of_file(seed, index, onnx),
+        };
         // Every teacher begins from other weights and is trained on another order of the samples.
         let own = Seed::new(seed).teacher(index);
-        let network = self.build(&recipe.model, own.teacher_weights())?;
         if let Some(file) = &recipe.weights {
-            let network = weights::load(network, &recipe.model.to_string(), file)?;
+            let registry = &self.recipe.registry;
+            let given = GivenTeacher::load(registry, model, recipe, file, self.data, self.device)?;
             let subject = Subject::new(Role::Teacher(index), seed);
-            let teacher = self.evaluate(&subject, network, file, 0.0)?;
+            let teacher = self.evaluate(&subject, given.network, file, 0.0)?;
             return Ok(Progress::Done(teacher));
         }
+        let network = self.build(model, own.teacher_weights())?;
         let metrics = [MetricKind::Loss, MetricKind::Accuracy];
-        let epochs = recipe.training.epochs;
+        let epochs = training.epochs;
         let route = self.recipe.route.iter();
         self.train(Phase {
             role: Role::Teacher(index),
             seed,
-            model: &recipe.model,
-            training: &recipe.training,
-            loader: self.data.for_teacher(&recipe.training, own.value()),
+            model,
+            training,
+            loader: self.data.for_teacher(training, own.value()),
             teacher: None,
             metrics: metrics.into(),
             snapshots: route
@@ -96,6 +101,24 @@ impl Experiment<'_> {
             finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
         })
+    }
+
+    /// Evaluates a teacher in an ONNX file.
+    fn teacher_of_file(
+        &self,
+        seed: u64,
+        index: usize,
+        onnx: &OnnxRecipe,
+    ) -> Result<Progress<Trained>> {
+        let loaded = self.data.onnx(onnx, self.device)?;
+        let subject = Subject::new(Role::Teacher(index), seed);
+        let mut teacher = self.evaluate(&subject, loaded.network, &onnx.file, 0.0)?;
+        teacher.cost.parameters = loaded.parameters;
+        teacher.cost.bytes = 0;
+        for file in &loaded.files {
+            teacher.cost.bytes += file.metadata()?.len();
+        }
+        Ok(Progress::Done(teacher))
     }
 
     fn baseline(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Trained>> {
@@ -142,7 +165,7 @@ impl Experiment<'_> {
             return self.distilled_in_stages(seed, teacher, renderer);
         }
         let recipe = &self.recipe.student;
-        let network = self.build(&recipe.model, seed)?;
+        let network = self.student(seed, &teacher.network)?;
         let tables = (&self.recipe.losses[..], recipe.training.batch_size);
         let losses = self.losses(seed, tables, &network, &teacher.network)?;
         let networks = (&network, &teacher.network);

@@ -1,3 +1,4 @@
+use super::class_counts::ClassCounts;
 use super::experiment::Trained;
 use super::repetition::Repetition;
 use super::stage_result::{self, StageResult};
@@ -54,6 +55,8 @@ pub struct RunInfo {
     pub seeds: Vec<u64>,
     /// Numbers of training, validation and test samples.
     pub samples: [usize; 3],
+    /// Number of samples of each class.
+    pub classes: ClassCounts,
     /// Number of labeled training samples of the student.
     pub labels: usize,
     /// Version of burn.

@@ -33,6 +33,7 @@ impl Experiment<'_> {
         let info = RunInfo {
             seeds: seeds.clone(),
             samples: self.data.sizes(),
+            classes: self.data.class_counts(),
             labels: self.data.labels(seeds[0])?,
             burn: BURN,
             version: env!("CARGO_PKG_VERSION"),

@@ -15,7 +15,7 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let recipe = &self.recipe.student;
-        let network = self.build(&recipe.model, seed)?;
+        let network = self.student(seed, &teachers[0].network)?;
         let contexts = teachers.iter().map(|teacher| {
             let batch_size = recipe.training.batch_size;
             self.loss_context(seed, batch_size, &network, &teacher.network)

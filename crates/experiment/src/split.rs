@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Split {
     /// Fraction held out for testing, if the data has no published test set.
     pub test: f64,
-    /// Fraction of the remaining samples held out for validation.
+    /// Fraction of the remaining samples held out for validation, if the data has no validation
+    /// set of its own.
     pub validation: f64,
     /// Seed of both splits.
     pub split_seed: u64,
@@ -48,7 +49,10 @@ impl Split {
             Some(test) => (published.train.clone(), test.clone()),
             None => published.train.split(self.test, seed)?,
         };
-        let (mut train, validation) = rest.split(self.validation, seed)?;
+        let (mut train, validation) = match &published.validation {
+            Some(validation) => (rest, validation.clone()),
+            None => rest.split(self.validation, seed)?,
+        };
         if let Some(samples) = self.samples {
             ensure!(
                 samples <= train.len(),
@@ -61,6 +65,25 @@ impl Split {
             train,
             validation,
             test,
+        })
+    }
+}
+
+impl Parts {
+    /// Returns the parts, normalized by the constants of the training samples where the data set
+    /// has no constants of its own.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the constants cannot be measured on the training samples.
+    pub fn normalized(self) -> Result<Self> {
+        let Some(measured) = self.train.measured()? else {
+            return Ok(self);
+        };
+        Ok(Self {
+            train: self.train.normalized_by(&measured),
+            validation: self.validation.normalized_by(&measured),
+            test: self.test.normalized_by(&measured),
         })
     }
 }

@@ -43,6 +43,7 @@ impl Experiment<'_> {
         let mut runner = StageRunner {
             experiment: self,
             seed,
+            teacher: teacher.network.clone(),
             curriculum,
             changed: None,
             prepared: 0.0,
@@ -73,6 +74,8 @@ impl Experiment<'_> {
 struct StageRunner<'a> {
     experiment: &'a Experiment<'a>,
     seed: u64,
+    /// Teacher, from which parts of the student may be copied.
+    teacher: AnyNetwork,
     curriculum: Curriculum,
     /// Wrapped student, if a loss of a stage needs one.
     changed: Option<AnyNetwork>,
@@ -228,10 +231,9 @@ impl StageRunner<'_> {
 
     /// Returns the student after the stages so far.
     fn student(&self) -> Result<AnyNetwork> {
-        let model = &self.experiment.recipe.student.model;
         let student = match &self.changed {
             Some(changed) => changed.clone(),
-            None => self.experiment.build(model, self.seed)?,
+            None => self.experiment.student(self.seed, &self.teacher)?,
         };
         Ok(match self.curriculum.has("student") {
             true => self.curriculum.load("student", &student)?,
@@ -279,7 +281,11 @@ impl<'a> Anchors<'a> {
     }
 
     fn load(&self, place: usize) -> Result<AnyNetwork> {
-        let model = &self.experiment.recipe.first_teacher()?.model;
+        let teacher = self.experiment.recipe.first_teacher()?;
+        let model = teacher
+            .model
+            .as_ref()
+            .context("a route has a `teacher.model`")?;
         let network = self.experiment.build(model, self.seed)?;
         // The snapshot is that of the distiller.
         let distiller = OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0));

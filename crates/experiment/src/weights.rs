@@ -28,7 +28,12 @@ pub fn load(network: AnyNetwork, model: &str, path: &Path) -> Result<AnyNetwork>
     fill(network, model, file).with_context(|| format!("{}", path.display()))
 }
 
-fn fill(network: AnyNetwork, model: &str, file: WeightsFile) -> Result<AnyNetwork> {
+/// Loads weights into a network.
+///
+/// # Errors
+///
+/// Returns an error if the weights do not fit the network, or are not finite.
+pub fn fill(network: AnyNetwork, model: &str, file: WeightsFile) -> Result<AnyNetwork> {
     let expected = WeightsFile::new(network.valid().into_record())?;
     check_shapes(&file.shapes(), &expected.shapes(), model)?;
     if let Some(tensor) = file.first_not_finite() {

@@ -2,11 +2,11 @@
 
 use super::fault::{Fault, Place};
 use super::memory::{NUMBER, fits, trained};
-use super::{Recipe, TeacherRecipe};
+use super::{Recipe, TeacherRecipe, TeacherSource};
 use crate::model::ModelRecipe;
 use crate::registry::{Architecture, Task};
 use anyhow::{Context, Result};
-use burn_distill::architecture::Plan;
+use burn_distill::architecture::{LayerKind, Plan};
 use burn_distill::core::ConfigError;
 
 /// Checks that a network can be built and run on this number of samples.
@@ -36,8 +36,10 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     };
     for (index, teacher) in recipe.teachers().iter().enumerate() {
         let place = TeacherRecipe::place(index);
-        if let Some(plan) = planned(&teacher.model, &format!("{place}.model"))? {
-            check_trained(&plan, &teacher.model, 1, teacher.training.batch_size).at(&place)?;
+        if let TeacherSource::Model(model, training) = teacher.source().at(&place)?
+            && let Some(plan) = planned(model, &format!("{place}.model"))?
+        {
+            check_trained(&plan, model, 1, training.batch_size).at(&place)?;
         }
     }
     let student = &recipe.student;
@@ -70,7 +72,10 @@ fn check_trained(
 
 /// Returns the number of outputs of all layers for one sample.
 fn activations(plan: &Plan) -> f64 {
-    let sizes = plan.layers.iter().map(|layer| {
+    // Embeddings are looked up: all of them are parameters, not outputs.
+    let outputs = plan.layers.iter();
+    let outputs = outputs.filter(|layer| layer.kind != LayerKind::Embeddings);
+    let sizes = outputs.map(|layer| {
         let sizes = layer.output.iter();
         sizes.map(|&size| size as f64).product::<f64>()
     });

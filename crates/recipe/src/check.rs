@@ -4,15 +4,19 @@ use super::fault::Place;
 use super::losses::{check_distinct, check_losses};
 use super::naming::{check_name, loss_place};
 use super::training::check_training;
-use super::{Loss, LossContext, Recipe, TeacherRecipe, capacity, route, stages, strategy};
+use super::{
+    Loss, LossContext, Recipe, TeacherRecipe, TeacherSource, capacity, route, stages, strategy,
+};
 use crate::input::InputShape;
 use crate::loss::loss_context;
 use crate::model::ModelRecipe;
+use crate::onnx::OnnxTask;
 use crate::registry::DatasetSpec;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::core::check;
 use burn_distill::data::{Augmentation, DataError};
+use burn_distill::interchange::KeyMap;
 use std::collections::HashSet;
 
 /// Checks a recipe whose types and numbers are valid, without building its losses.
@@ -36,16 +40,15 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     let teachers = recipe.teachers();
     for (index, teacher) in teachers.iter().enumerate() {
         let place = TeacherRecipe::place(index);
-        check_training(&teacher.training, &format!("{place}.training"))?;
-        let weights = teacher.weights.as_deref();
-        check::ensure(
-            weights.is_none_or(|path| !path.as_os_str().is_empty()),
-            "weights",
-            "the path of a file",
-            "empty",
-        )
-        .at(&place)?;
+        match teacher.source().at(&place)? {
+            TeacherSource::Model(_, training) => {
+                check_training(training, &format!("{place}.training"))?;
+                check_weights(teacher).at(&place)?;
+            }
+            TeacherSource::Onnx(onnx) => onnx.check().at(&format!("{place}.onnx"))?,
+        }
     }
+    check_parts(recipe)?;
     check_training(&recipe.student.training, "student.training")?;
     capacity::check(recipe)?;
 
@@ -78,6 +81,61 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     );
     stages::check(recipe)?;
     route::check(recipe)
+}
+
+/// Checks the file of the weights of a teacher and what belongs to it, without reading it.
+fn check_weights(teacher: &TeacherRecipe) -> Result<()> {
+    let weights = teacher.weights.as_deref();
+    check::ensure(
+        weights.is_none_or(|path| !path.as_os_str().is_empty()),
+        "weights",
+        "the path of a file",
+        "empty",
+    )?;
+    let of_weights = [
+        ("keys", !teacher.keys.is_empty()),
+        ("classes", teacher.classes.is_some()),
+    ];
+    for (key, given) in of_weights {
+        ensure!(
+            weights.is_some() || !given,
+            "there are `{key}` but no `weights`, to which they belong: give the file of the weights, \
+             or leave them out"
+        );
+    }
+    let classes = teacher.classes.as_ref();
+    check::ensure(
+        classes.is_none_or(|classes| !classes.is_empty()),
+        "classes",
+        "a list of names, or the path of a file with a name per line",
+        "empty",
+    )?;
+    KeyMap::new(&teacher.keys).map(drop).at("keys")
+}
+
+/// Checks that parts of the student are copied or frozen only where there is a teacher.
+fn check_parts(recipe: &Recipe) -> Result<()> {
+    let student = &recipe.student;
+    for (key, parts) in [
+        ("from_teacher", &student.from_teacher),
+        ("frozen", &student.frozen),
+    ] {
+        ensure!(
+            parts.is_empty() || (recipe.strategy.is_offline() && recipe.teacher.is_some()),
+            "`student.{key}` is for a student with a [teacher], but the [strategy] has none: leave it \
+             out"
+        );
+        let mut distinct = HashSet::new();
+        for part in parts {
+            check::ensure(!part.is_empty(), key, "names of parts", "an empty name")
+                .at("student")?;
+            ensure!(
+                distinct.insert(part),
+                "`student.{key}` names `{part}` twice: leave one out"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Checks the losses or the strategy of a recipe between untrained networks, before its data is
@@ -123,6 +181,7 @@ pub fn check_built(
 /// Checks the table of the data, as far as that can be done before the data is loaded.
 fn check_data(recipe: &Recipe) -> Result<()> {
     let data = &recipe.data;
+    data.source.check().at("data")?;
     let task = recipe.spec()?.task;
     for (key, part) in [("test", data.test), ("validation", data.validation)] {
         check::strictly_between(key, part, 0.0, 1.0).at("data")?;
@@ -146,7 +205,7 @@ fn check_data(recipe: &Recipe) -> Result<()> {
         _ if data.augmentation == Augmentation::default() => Ok(()),
         input => Err(anyhow!(
             "only images are augmented, and `{}` holds {input}: leave it out",
-            data.name
+            data.source.name()
         )),
     };
     checked.at("data.augmentation")
@@ -189,23 +248,36 @@ fn check_joint_losses(recipe: &Recipe, contexts: &[LossContext]) -> Result<()> {
 
 /// Returns the contexts of the student with each teacher, all untrained, before the data is loaded.
 fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
-    let DatasetSpec { task, samples } = recipe.spec()?;
+    let spec = recipe.spec()?;
+    let DatasetSpec { task, samples, .. } = &spec;
     let build = |model: &ModelRecipe, place: &str| {
         let architecture = recipe.registry.network(model);
         let network =
-            architecture.and_then(|architecture| architecture.init(&task, &Device::flex()));
+            architecture.and_then(|architecture| architecture.init(task, &Device::flex()));
         network.at(place)
     };
     // The split is known with the data only: until then these are all published samples.
-    let samples: Vec<_> = (0..samples)
+    let samples: Vec<_> = (0..*samples)
         .map(|id| (id, Some(id % task.classes)))
         .collect();
     let teachers = recipe.teachers();
     let teachers = teachers.iter().enumerate();
     let context = |(index, teacher): (usize, &TeacherRecipe)| {
         let student = build(&recipe.student.model, "student.model")?;
-        let place = format!("{}.model", TeacherRecipe::place(index));
-        let teacher = build(&teacher.model, &place)?;
+        let place = TeacherRecipe::place(index);
+        let teacher = match teacher.source().at(&place)? {
+            TeacherSource::Model(model, _) => build(model, &format!("{place}.model"))?,
+            TeacherSource::Onnx(onnx) => {
+                // The normalization is known with the data only.
+                let task = OnnxTask {
+                    input: &spec.task.input,
+                    classes: &spec.classes,
+                    normalization: None,
+                };
+                let loaded = onnx.load(task, &Device::flex());
+                loaded.at(&format!("{place}.onnx"))?.network
+            }
+        };
         Ok(loss_context(student, teacher, batch_size, samples.clone()))
     };
     teachers.map(context).collect()

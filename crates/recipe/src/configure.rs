@@ -94,7 +94,7 @@ mod tests {
 
         assert_eq!(
             error,
-            "unknown key `temprature`, did you mean `temperature`?; known are temperature"
+            "unknown key `temprature`, did you mean `temperature`?; the known ones are temperature"
         );
     }
 

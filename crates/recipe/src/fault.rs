@@ -91,7 +91,7 @@ impl Display for Fault {
                 }
                 match known.as_slice() {
                     [] => f.write_str(": there are none here"),
-                    known => write!(f, "; known are {}", known.join(", ")),
+                    known => write!(f, "; the known ones are {}", known.join(", ")),
                 }
             }
             Kind::Missing { expected } => {
@@ -184,7 +184,7 @@ mod tests {
 
         assert_eq!(
             fault.to_string(),
-            "unknown key `loss.0.alpah`, did you mean `alpha`?; known are alpha, beta"
+            "unknown key `loss.0.alpah`, did you mean `alpha`?; the known ones are alpha, beta"
         );
         assert_eq!(
             Fault::unknown("a", []).to_string(),

@@ -4,7 +4,9 @@
 mod abuse;
 mod capacity;
 mod check;
+mod class_names;
 mod configure;
+mod data;
 mod dataset;
 mod differences;
 mod fault;
@@ -18,6 +20,7 @@ mod naming;
 mod network;
 mod notices;
 mod numbers;
+mod onnx;
 mod overrides;
 mod parts;
 mod paths;
@@ -36,7 +39,9 @@ mod words;
 
 pub use capacity::check_network;
 pub use check::{check_built, check_untrained};
+pub use class_names::ClassNames;
 pub use configure::configured;
+pub use data::{ArraysConfig, DataRecipe, ImageLayout, OwnData, OwnSource, SourceRecipe};
 pub use dataset::*;
 pub use differences::differences;
 pub use fault::{Fault, Place};
@@ -46,11 +51,12 @@ pub use loss::{
     NoOptions, Preparation, ResponseEntry, loss_context, student_of, with_inputs,
 };
 #[cfg(test)]
-use loss::{example_context, example_context_of_tokens};
+use loss::{example_context, example_context_of_heads, example_context_of_tokens};
 pub use memory::check_parameters;
 pub use model::ModelRecipe;
 pub use network::seeded;
 pub use notices::Notices;
+pub use onnx::*;
 pub use parts::*;
 pub use read::{parse, read};
 pub use recipe::Recipe;
@@ -60,3 +66,4 @@ pub use strategy::{
     StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, ViewMode, mean_of_networks,
     metrics_of_distilled, prepare_checked, warnings,
 };
+pub use teachers::TeacherSource;

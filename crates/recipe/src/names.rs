@@ -2,6 +2,7 @@
 
 use super::Recipe;
 use super::fault::Fault;
+use crate::data::SourceRecipe;
 use toml::de::{DeTable, DeValue};
 
 /// Writes each name of a network and of the data set as the registry has it, where the recipe has
@@ -12,8 +13,10 @@ use toml::de::{DeTable, DeValue};
 /// Returns an error at the key of a name that the registry does not know.
 pub fn resolve(recipe: &mut Recipe) -> Result<(), Fault> {
     let registry = recipe.registry.clone();
-    let name = registry.dataset_name(&recipe.data.name);
-    recipe.data.name = name.map_err(|error| at("data.name", error))?.into();
+    if let SourceRecipe::Named { name } = &mut recipe.data.source {
+        let known = registry.dataset_name(name);
+        *name = known.map_err(|error| at("data.name", error))?.into();
+    }
     for (key, model) in recipe.models_mut() {
         let network = registry.network(model);
         model.name = network.map_err(|error| at(&key, error))?.name();
@@ -69,7 +72,7 @@ mod tests {
         );
         let mut recipe = recipe.unwrap();
 
-        assert_eq!(recipe.data.name, "fashion-mnist");
+        assert_eq!(recipe.data.source.name(), "fashion-mnist");
         let models = recipe.models_mut().into_iter();
         let models: Vec<_> = models
             .map(|(key, model)| format!("{key} {model}"))

@@ -1,61 +1,42 @@
-//! The tables of a recipe but `[strategy]` and those of losses.
+//! The tables of a recipe but `[data]`, `[strategy]` and those of losses.
 
+use crate::class_names::ClassNames;
 use crate::model::ModelRecipe;
-use burn_distill::data::Augmentation;
+use crate::onnx::OnnxRecipe;
 use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// Data of an experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataRecipe {
-    /// Name of the data set.
-    pub name: String,
-    /// Fraction held out for testing, if the data has no published test set.
-    #[serde(default = "test")]
-    pub test: f64,
-    /// Fraction of the remaining samples held out for validation.
-    #[serde(default = "validation")]
-    pub validation: f64,
-    /// Seed of both splits, which are the same for every repetition.
-    #[serde(default)]
-    pub split_seed: u64,
-    /// Number of training samples to use. Default: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub samples: Option<usize>,
-    /// Number of labeled samples per class for the student, chosen by the seed. Default: all. The
-    /// teacher is trained on all labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels_per_class: Option<usize>,
-    /// Class whose samples are left out of the training of the student. The teacher is trained on
-    /// all classes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub without_class: Option<usize>,
-    /// Random augmentation of the training images.
-    #[serde(default)]
-    pub augmentation: Augmentation,
-    /// Number of threads that prepare batches.
-    #[serde(default)]
-    pub workers: usize,
-}
 
 /// A teacher.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherRecipe {
-    /// Network.
-    pub model: ModelRecipe,
-    /// File of its weights, from an earlier run. Without one, the teacher is trained.
+    /// Network, if it is not in an ONNX file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRecipe>,
+    /// ONNX file of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnx: Option<OnnxRecipe>,
+    /// File of its weights: of an earlier run, of PyTorch or of SafeTensors. Without one, the
+    /// teacher is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Changes of the names of the tensors in that file: regular expressions and what replaces
+    /// them, in the order of the expressions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
+    /// Classes of these weights, if they are not those of the data in the same order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<ClassNames>,
     /// Whether its outputs are computed in training mode, normalized by the statistics of each
     /// batch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub training_mode: bool,
-    /// Training of the network.
-    pub training: TrainingRecipe,
+    /// Training of the network; none for an ONNX file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingRecipe>,
     /// Further teachers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<OtherTeacherRecipe>,
@@ -65,11 +46,23 @@ pub struct TeacherRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherTeacherRecipe {
-    /// Network.
-    pub model: ModelRecipe,
-    /// File of its weights, from an earlier run. Without one, the teacher is trained.
+    /// Network, if it is not in an ONNX file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRecipe>,
+    /// ONNX file of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnx: Option<OnnxRecipe>,
+    /// File of its weights: of an earlier run, of PyTorch or of SafeTensors. Without one, the
+    /// teacher is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Changes of the names of the tensors in that file: regular expressions and what replaces
+    /// them, in the order of the expressions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
+    /// Classes of these weights, if they are not those of the data in the same order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<ClassNames>,
     /// Whether its outputs are computed in training mode. Default: as for the first teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_mode: Option<bool>,
@@ -86,6 +79,13 @@ pub struct StudentRecipe {
     pub model: ModelRecipe,
     /// Training of the student, both as baseline and distilled.
     pub training: TrainingRecipe,
+    /// Parts that are copied from the teacher, or from the first of several, before the
+    /// distillation. The baseline starts from its own initial weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_teacher: Vec<String>,
+    /// Parts that are not trained during the distillation. The baseline trains all its parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<String>,
 }
 
 /// Training of a network.
@@ -183,14 +183,6 @@ pub enum RouteBy {
     Interval,
     /// The latest anchor that is not too hard for the student.
     Hardness,
-}
-
-fn test() -> f64 {
-    0.25
-}
-
-fn validation() -> f64 {
-    0.1
 }
 
 fn batch_size() -> usize {

@@ -1,8 +1,9 @@
+use crate::data::path_keys;
 use std::path::{self, Path, PathBuf};
 use toml::{Table, Value};
 
 /// Keys of teachers whose values are paths.
-const PATHS: [&str; 1] = ["weights"];
+const PATHS: [&str; 4] = ["classes", "file", "onnx", "weights"];
 
 /// Makes the paths in a recipe absolute. Relative paths are relative to the folder.
 ///
@@ -12,25 +13,37 @@ pub fn make_absolute(recipe: &mut Table, folder: &Path) {
     if let Some(teacher) = recipe.get_mut("teacher") {
         in_value(teacher, folder);
     }
+    if let Some(Value::Table(data)) = recipe.get_mut("data") {
+        for key in path_keys(data) {
+            if let Some(Value::String(path)) = data.get_mut(key) {
+                in_path(path, folder);
+            }
+        }
+    }
 }
 
 fn in_value(value: &mut Value, folder: &Path) {
     match value {
         Value::Array(list) => list.iter_mut().for_each(|value| in_value(value, folder)),
         Value::Table(table) => {
-            for (key, value) in table {
+            // The names of taps are free.
+            for (key, value) in table.iter_mut().filter(|(key, _)| *key != "taps") {
                 match value {
-                    // An empty path stays empty and is refused later: joined, it would be the
-                    // folder.
-                    Value::String(path) if path.is_empty() => {}
-                    Value::String(path) if PATHS.contains(&key.as_str()) => {
-                        *path = absolute(&folder.join(&path)).to_string_lossy().into_owned();
-                    }
+                    Value::String(path) if PATHS.contains(&key.as_str()) => in_path(path, folder),
+                    // Names of tensors.
+                    _ if key == "keys" => {}
                     value => in_value(value, folder),
                 }
             }
         }
         _ => {}
+    }
+}
+
+fn in_path(path: &mut String, folder: &Path) {
+    // An empty path stays empty and is refused later: joined, it would be the folder.
+    if !path.is_empty() {
+        *path = absolute(&folder.join(&path)).to_string_lossy().into_owned();
     }
 }
 
@@ -55,6 +68,20 @@ mod tests {
         let all = [teacher].into_iter().chain(others.into_iter().flatten());
         all.filter_map(|teacher| Some(teacher.get("weights")?.as_str()?.to_string()))
             .collect()
+    }
+
+    #[test]
+    fn names_of_classes_and_tensors_are_no_paths() {
+        let mut table: Table = "[teacher]\nclasses = 'names.txt'\nkeys = { weights = 'weight' }\n\
+                                others = [{ classes = ['cat', 'dog'] }]"
+            .parse()
+            .unwrap();
+        make_absolute(&mut table, Path::new("/nowhere"));
+
+        let teacher = &table["teacher"];
+        assert_eq!(teacher["classes"].as_str(), Some("/nowhere/names.txt"));
+        assert_eq!(teacher["keys"]["weights"].as_str(), Some("weight"));
+        assert_eq!(teacher["others"][0]["classes"][0].as_str(), Some("cat"));
     }
 
     #[test]

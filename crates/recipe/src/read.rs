@@ -5,6 +5,7 @@ use super::recipe::RecipeFile;
 use super::strategy::StrategyRecipe;
 use super::typed::{check_no_list_for_a_table, typed_by};
 use super::{Recipe, names, overrides, paths, renamed, strategy};
+use crate::data::DataRecipe;
 use crate::registry::Registry;
 use crate::text::tidy;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -14,6 +15,9 @@ use toml::{Table, Value};
 
 /// The size of the largest recipe, in bytes.
 const LARGEST: u64 = 1 << 20;
+
+/// Place of an error that appears only with the changes of the command line.
+const AFTER: &str = "after the changes of --set";
 
 /// Reads a recipe, applies the changes of the command line, and checks it, also with losses between
 /// untrained networks.
@@ -28,8 +32,16 @@ pub fn read(path: &Path, overridden: &[String], registry: &Registry) -> Result<R
     let recipe = parse(path, overridden, registry)?;
     check_untrained(&recipe)
         .map_err(tidied)
-        .with_context(|| path.display().to_string())?;
+        .with_context(|| place(path, overridden))?;
     Ok(recipe)
+}
+
+/// Returns the place of an error that may be in the file of a recipe or in one of its changes.
+fn place(path: &Path, overridden: &[String]) -> String {
+    match overridden {
+        [] => path.display().to_string(),
+        _ => format!("{}, {AFTER}", path.display()),
+    }
 }
 
 /// Reads a recipe like [`read`], but builds no losses: a run checks those once, with its data.
@@ -57,13 +69,12 @@ pub fn parse(path: &Path, overridden: &[String], registry: &Registry) -> Result<
         .and_then(|()| strategy::write_out_terms(&mut recipe))
         .and_then(|()| check(&recipe))
         .map_err(tidied)
-        .with_context(|| file.to_string())?;
+        .with_context(|| place(path, overridden))?;
     Ok(recipe)
 }
 
 /// Returns the recipe of a table with the changes of the command line.
 fn changed(mut table: Table, overridden: &[String], registry: &Registry) -> Result<Recipe> {
-    const AFTER: &str = "after the changes of --set";
     for assignment in overridden {
         overrides::apply(&mut table, assignment).map_err(tidied)?;
     }
@@ -118,7 +129,8 @@ fn recipe_of_table(table: &Table, registry: &Registry) -> Result<Recipe, Fault> 
     let file: RecipeFile = typed_by(table, |table| table.clone().try_into().map_err(in_words))?;
     // Read separately: `typed_by` finds the key of an error by reading the table without each of
     // its keys, which works only for the first error.
-    let mut recipe = file.with_strategy(registry, |table| {
+    let read_data = |table| DataRecipe::read(table).map_err(|fault| fault.under("data"));
+    let mut recipe = file.with_tables(registry, read_data, |table| {
         let strategy = typed_by(&table, |table| {
             StrategyRecipe::read(table.clone(), registry.strategies()).map_err(in_words)
         });

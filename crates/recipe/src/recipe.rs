@@ -1,7 +1,8 @@
 use super::strategy::{StrategyContext, StrategyRecipe};
+use crate::data::DataRecipe;
 use crate::model::ModelRecipe;
 use crate::notices::Notices;
-use crate::parts::{DataRecipe, RouteRecipe, StageRecipe, StudentRecipe, TeacherRecipe};
+use crate::parts::{RouteRecipe, StageRecipe, StudentRecipe, TeacherRecipe};
 use crate::registry::{DatasetSpec, Registry};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,8 @@ pub struct Recipe {
     pub registry: Registry,
 }
 
-/// A recipe as it is in its file. Only a registry knows the valid contents of `[strategy]`.
+/// A recipe as it is in its file. Only a registry knows the valid contents of `[strategy]`, and the
+/// keys of `[data]` depend on its source.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeFile {
@@ -50,7 +52,7 @@ pub struct RecipeFile {
     about: String,
     #[serde(default = "seeds")]
     seeds: Vec<u64>,
-    data: DataRecipe,
+    data: Table,
     teacher: Option<TeacherRecipe>,
     student: StudentRecipe,
     strategy: Option<Table>,
@@ -62,24 +64,27 @@ pub struct RecipeFile {
 }
 
 impl RecipeFile {
-    /// Returns the recipe, with the strategy that `read` creates from the table `strategy`.
+    /// Returns the recipe, with the data and the strategy that these functions create from the
+    /// tables `data` and `strategy`.
     ///
     /// # Errors
     ///
-    /// Returns the error of `read`.
-    pub fn with_strategy<E>(
+    /// Returns the error of a function.
+    pub fn with_tables<E>(
         self,
         registry: &Registry,
-        read: impl FnOnce(Table) -> Result<StrategyRecipe, E>,
+        read_data: impl FnOnce(Table) -> Result<DataRecipe, E>,
+        read_strategy: impl FnOnce(Table) -> Result<StrategyRecipe, E>,
     ) -> Result<Recipe, E> {
+        let strategy = self.strategy.map(read_strategy);
         Ok(Recipe {
             name: self.name,
             about: self.about,
             seeds: self.seeds,
-            data: self.data,
+            data: read_data(self.data)?,
             teacher: self.teacher,
             student: self.student,
-            strategy: self.strategy.map(read).transpose()?.unwrap_or_default(),
+            strategy: strategy.transpose()?.unwrap_or_default(),
             losses: self.losses,
             stages: self.stages,
             route: self.route,
@@ -102,7 +107,7 @@ impl Recipe {
     /// Returns an error with the message of `serde` if a key or the type of a value is wrong.
     pub fn from_table(table: Table, registry: &Registry) -> Result<Self, Error> {
         let file: RecipeFile = table.try_into()?;
-        file.with_strategy(registry, |table| {
+        file.with_tables(registry, Table::try_into, |table| {
             StrategyRecipe::read(table, registry.strategies())
         })
     }
@@ -111,9 +116,9 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no such data set, or if it has to be loaded and cannot be.
+    /// Returns the errors of [`DataRecipe::spec`].
     pub fn spec(&self) -> Result<DatasetSpec> {
-        self.registry.spec(&self.data.name).context("data.name")
+        self.data.spec(&self.registry)
     }
 
     /// Returns the context of the strategy before the data is loaded, with every published sample.
@@ -122,7 +127,7 @@ impl Recipe {
     ///
     /// Returns the errors of [`spec`](Self::spec).
     pub fn strategy_context(&self) -> Result<StrategyContext<'_>> {
-        let DatasetSpec { task, samples } = self.spec()?;
+        let DatasetSpec { task, samples, .. } = self.spec()?;
         Ok(StrategyContext {
             student: &self.student,
             data: &self.data,
@@ -144,11 +149,11 @@ impl Recipe {
     pub fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
         let mut models = Vec::new();
         if let Some(teacher) = &mut self.teacher {
-            models.push(("teacher.model".to_string(), &mut teacher.model));
-            let others = teacher.others.iter_mut().enumerate();
-            models.extend(others.map(|(index, other)| {
-                let place = TeacherRecipe::place(index + 1);
-                (format!("{place}.model"), &mut other.model)
+            let others = teacher.others.iter_mut().map(|other| &mut other.model);
+            let all = [&mut teacher.model].into_iter().chain(others).enumerate();
+            models.extend(all.filter_map(|(index, model)| {
+                let place = TeacherRecipe::place(index);
+                Some((format!("{place}.model"), model.as_mut()?))
             }));
         }
         models.push(("student.model".into(), &mut self.student.model));

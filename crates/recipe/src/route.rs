@@ -1,4 +1,4 @@
-use super::{Recipe, RouteBy};
+use super::{Place, Recipe, RouteBy, TeacherSource};
 use anyhow::{Result, bail, ensure};
 use burn_distill::core::check;
 use burn_distill::strategy::Route;
@@ -17,11 +17,17 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         teacher.weights.is_none(),
         "a [route] needs the states of the teacher along its training: leave out `teacher.weights`"
     );
+    let TeacherSource::Model(_, training) = teacher.source().at("teacher")? else {
+        bail!(
+            "a [route] needs the states of the teacher along its training, but an ONNX file has only the \
+             last one: take a `teacher.model` with its training, or leave out the route"
+        )
+    };
     ensure!(
-        teacher.training.patience.is_none(),
+        training.patience.is_none(),
         "a [route] needs a fixed number of epochs of the teacher: leave out `teacher.training.patience`"
     );
-    let (anchors, epochs) = (route.anchors, teacher.training.epochs);
+    let (anchors, epochs) = (route.anchors, training.epochs);
     check::ensure(
         (1..=epochs).contains(&anchors),
         "route.anchors",

@@ -1,4 +1,14 @@
-use super::TeacherRecipe;
+use super::{ModelRecipe, OnnxRecipe, OtherTeacherRecipe, TeacherRecipe, TrainingRecipe};
+use crate::fault::Fault;
+
+/// Network of a teacher.
+#[derive(Clone, Copy, Debug)]
+pub enum TeacherSource<'a> {
+    /// A network of the registry, which is trained or whose weights are loaded.
+    Model(&'a ModelRecipe, &'a TrainingRecipe),
+    /// An ONNX file.
+    Onnx(&'a OnnxRecipe),
+}
 
 impl TeacherRecipe {
     /// Returns every teacher as if it were the only one, the first one first.
@@ -7,14 +17,73 @@ impl TeacherRecipe {
             others: Vec::new(),
             ..self.clone()
         };
-        let others = self.others.iter().map(|other| Self {
-            model: other.model.clone(),
-            weights: other.weights.clone(),
-            training_mode: other.training_mode.unwrap_or(self.training_mode),
-            training: other.training.as_ref().unwrap_or(&self.training).clone(),
-            others: Vec::new(),
-        });
+        let others = self.others.iter().map(|other| self.other(other));
         [first].into_iter().chain(others).collect()
+    }
+
+    /// Returns a further teacher, with the training of this one unless it is an ONNX file.
+    fn other(&self, other: &OtherTeacherRecipe) -> Self {
+        let shared = other.onnx.is_none();
+        let training = other.training.as_ref();
+        let training = training.or(self.training.as_ref().filter(|_| shared));
+        Self {
+            model: other.model.clone(),
+            onnx: other.onnx.clone(),
+            weights: other.weights.clone(),
+            keys: other.keys.clone(),
+            classes: other.classes.clone(),
+            training_mode: other.training_mode.unwrap_or(self.training_mode && shared),
+            training: training.cloned(),
+            others: Vec::new(),
+        }
+    }
+
+    /// Returns the network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the key if the teacher has no network or two, or a key that does not
+    /// belong to it.
+    pub fn source(&self) -> Result<TeacherSource<'_>, Fault> {
+        let onnx = match (&self.model, &self.onnx) {
+            (Some(_), Some(_)) => {
+                let text = "there are a `model` and a file: leave out one of the two";
+                return Err(Fault::other("onnx", text));
+            }
+            (None, None) => return Err(Fault::missing("model", None)),
+            (Some(model), None) => {
+                let training = self.training.as_ref();
+                let training = training.ok_or_else(|| Fault::missing("training", None))?;
+                return Ok(TeacherSource::Model(model, training));
+            }
+            (None, Some(onnx)) => onnx,
+        };
+        let foreign = [
+            ("weights", self.weights.is_some()),
+            ("keys", !self.keys.is_empty()),
+            ("training", self.training.is_some()),
+            ("training_mode", self.training_mode),
+        ];
+        if self.classes.is_some() {
+            let text = "the classes of an ONNX file are a key of its table: `onnx.classes`";
+            return Err(Fault::other("classes", text));
+        }
+        match foreign.into_iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(Fault::other(
+                key,
+                "a teacher in an ONNX file has its weights and is not trained: leave it out",
+            )),
+            None => Ok(TeacherSource::Onnx(onnx)),
+        }
+    }
+
+    /// Returns the name of the network, for a table.
+    pub fn name(&self) -> String {
+        match (&self.model, &self.onnx) {
+            (Some(model), _) => model.to_string(),
+            (None, Some(onnx)) => onnx.to_string(),
+            (None, None) => String::new(),
+        }
     }
 
     /// Returns the place in the recipe of the teacher at an index, counted from 0.
@@ -23,5 +92,62 @@ impl TeacherRecipe {
             0 => "teacher".into(),
             index => format!("teacher.others.{}", index - 1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn teacher(text: &str) -> TeacherRecipe {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_teacher_has_one_network() {
+        let error = |text: &str| teacher(text).source().unwrap_err().to_string();
+        let training = "training = { epochs = 1 }";
+
+        assert_eq!(error(""), "`model` is missing");
+        assert_eq!(error("model = 'mlp-4'"), "`training` is missing");
+        let both = format!("model = 'mlp-4'\nonnx = 'a.onnx'\n{training}");
+        assert!(error(&both).starts_with("`onnx`: there are a `model` and a file"));
+        for (key, text) in [
+            ("weights", "weights = 'a.bpk'"),
+            ("training", training),
+            ("training_mode", "training_mode = true"),
+            ("keys", "keys = { a = 'b' }"),
+        ] {
+            let error = error(&format!("onnx = 'a.onnx'\n{text}"));
+            assert!(
+                error.starts_with(&format!("`{key}`: a teacher in an ONNX")),
+                "{error}"
+            );
+        }
+        let onnx = teacher("onnx = 'folder/a.onnx'");
+        assert!(matches!(onnx.source(), Ok(TeacherSource::Onnx(_))));
+        assert_eq!(onnx.name(), "a.onnx");
+    }
+
+    #[test]
+    fn a_further_teacher_has_the_training_of_the_first_unless_it_is_a_file() {
+        let teachers = teacher(
+            "model = 'mlp-4'\ntraining = { epochs = 3 }\ntraining_mode = true\n\
+             others = [{ onnx = 'a.onnx' }, { model = 'mlp-8' }]",
+        );
+        let [_, onnx, network] = &teachers.all()[..] else {
+            panic!("there are three teachers");
+        };
+
+        assert!(matches!(onnx.source(), Ok(TeacherSource::Onnx(_))));
+        let Ok(TeacherSource::Model(model, training)) = network.source() else {
+            panic!("the last teacher is a network");
+        };
+        assert_eq!((model.name.as_str(), training.epochs), ("mlp-8", 3));
+        assert!(network.training_mode);
+
+        let file_first = teacher("onnx = 'a.onnx'\nothers = [{ model = 'mlp-8' }]");
+        let error = file_first.all()[1].source().unwrap_err();
+        assert_eq!(error.to_string(), "`training` is missing");
     }
 }

@@ -72,7 +72,11 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
             Value::Table(table) => read(table).is_err_and(|other| other == message),
             _ => false,
         };
-        let path = locate(&root, &fails_alike, &message);
+        let mut path = locate(&root, &fails_alike, &message);
+        // A key is missing in a table. Without one of its other keys, that one is missing first.
+        while !is_about_a_value(&message) && !matches!(at(&root, &path), Some(Value::Table(_))) {
+            path.pop();
+        }
         let path = with_variant(&root, path, &message);
         fault(&root, &path, &message)
     })

@@ -1,3 +1,4 @@
+use super::inspect_file::inspect_file;
 use crate::args::InspectArgs;
 use crate::output;
 use anyhow::Result;
@@ -7,6 +8,7 @@ use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{InputShape, ModelRecipe, Registry, Task, check_network};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use std::path::Path;
 
 #[derive(Serialize)]
 struct Inspection {
@@ -28,9 +30,26 @@ struct TapShape {
     shape: Vec<usize>,
 }
 
-/// Prints the taps, parameters and cost of a model.
+/// Prints the taps, parameters and cost of a model, or the tensors of a file.
 pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
+    let path = Path::new(&args.model);
+    if path
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("onnx"))
+    {
+        #[cfg(feature = "onnx")]
+        return super::inspect_onnx::inspect_onnx(path, args.all, args.json);
+        #[cfg(not(feature = "onnx"))]
+        anyhow::bail!(
+            "{}: this program is built without support of ONNX files: build it with `cargo build \
+             --release --features onnx`",
+            path.display()
+        );
+    }
     let mut model = ModelRecipe::from(args.model.as_str());
+    if is_file(&args.model) && registry.network(&model).is_err() {
+        return inspect_file(Path::new(&args.model), args, registry);
+    }
     args.options
         .iter()
         .try_for_each(|option| model.set(option))?;
@@ -64,6 +83,15 @@ pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
         return output::print(serde_json::to_string_pretty(&inspection)?);
     }
     output::print(text(&inspection))
+}
+
+/// Returns whether a text is the path of a file, which need not exist if it has a folder or the
+/// ending of such a file.
+fn is_file(text: &str) -> bool {
+    const ENDINGS: [&str; 6] = ["bin", "bpk", "onnx", "pt", "pth", "safetensors"];
+    let path = Path::new(text);
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    path.exists() || text.contains('/') || ending.is_some_and(|it| ENDINGS.contains(&it))
 }
 
 fn text(inspection: &Inspection) -> String {

@@ -67,3 +67,33 @@ fn a_model_shows_its_taps_and_its_cost() {
         "{text}"
     );
 }
+
+#[test]
+fn a_network_of_text_shows_its_mask_and_the_cost_of_a_sequence() {
+    let inspection = json(&[
+        "inspect",
+        "transformer-8-1-2",
+        "--input",
+        "6of20",
+        "--classes",
+        "3",
+        "--set",
+        "positions=9",
+        "--json",
+    ]);
+
+    // As in the tests of the networks, with 3 more positions.
+    assert_eq!(inspection["parameters"], 1_211 + 3 * 8);
+    assert_eq!(
+        inspection["multiply_adds"],
+        6 * 12 * 64 + 2 * 36 * 8 + 64 + 24
+    );
+    let taps = inspection["taps"].as_array().unwrap();
+    assert_eq!(taps[0]["name"], "mask");
+    assert_eq!(taps[0]["shape"], serde_json::json!([6]));
+    let scores = taps
+        .iter()
+        .find(|tap| tap["name"] == "attention.1")
+        .unwrap();
+    assert_eq!(scores["shape"], serde_json::json!([2, 6, 6]));
+}

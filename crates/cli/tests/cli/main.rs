@@ -7,9 +7,12 @@ mod diverged;
 mod early;
 mod ended;
 mod examples;
+mod export;
 mod folders;
+mod inspect_file;
 #[cfg(all(unix, feature = "tui"))]
 mod keys;
+mod own_data;
 #[cfg(target_os = "linux")]
 mod pipes;
 mod preparation;
@@ -21,6 +24,7 @@ mod run;
 mod sizes;
 mod stages;
 mod strategies;
+mod tables;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;

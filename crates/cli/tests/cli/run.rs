@@ -182,7 +182,7 @@ fn wrong_values_are_refused_before_anything_is_written() {
         (
             vec!["loss.0.kind=soft"],
             vec![],
-            "known are cross-entropy, soft-target",
+            "the known ones are cross-entropy, soft-target",
         ),
         (
             vec!["data.labels_per_class=500"],
@@ -192,7 +192,7 @@ fn wrong_values_are_refused_before_anything_is_written() {
         (
             vec![],
             vec!["--device", "abacus"],
-            "known are flex, ndarray",
+            "the known ones are flex, ndarray",
         ),
         (
             vec!["data.name=mnist"],

@@ -52,6 +52,23 @@ fn networks_that_no_machine_holds_are_refused_with_an_estimate() {
             "1x8x8",
             "a width should be from 1 to 65536",
         ),
+        ("transformer-64-100-64", "60000of10", "it needs about"),
+        (
+            "transformer-65536-1000-1",
+            "2of10",
+            "a width should be from 1 to 65536, but is 262144",
+        ),
+        (
+            "bert-tiny",
+            "16of100000000",
+            "the vocabulary of a network of text should be from 1 to 16777216",
+        ),
+        ("bert-tiny", "0of10", "should be from 1 to 65536, but is 0"),
+        (
+            "bert-tiny",
+            "3x32x32",
+            "the network takes tokens, but the data is images of 3x32x32",
+        ),
         (
             "vit-16-2-0",
             "1x8x8",

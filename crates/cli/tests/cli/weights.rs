@@ -136,7 +136,10 @@ fn a_file_that_is_no_teacher_is_refused_in_a_sentence() {
     let folder = refusal(&SHORT, run.path());
     assert!(folder.contains("is a folder"), "{folder}");
     let recipe = refusal(&SHORT, &run.path().join("recipe.toml"));
-    assert!(recipe.contains("not a whole file of weights"), "{recipe}");
+    assert!(
+        recipe.contains("its first bytes are of another format"),
+        "{recipe}"
+    );
 
     let checkpoints = run.path().join("seed-0/teacher/checkpoint");
     let checkpoint = fs::read_dir(checkpoints)

@@ -51,7 +51,7 @@ fn first_loss(keys: &str, context: &LossContext) -> Result<Loss> {
 
 /// Returns the keys that an error about an unknown one lists.
 fn known_keys(error: &str) -> Vec<String> {
-    let (_, known) = error.split_once("known are ").unwrap_or(("", ""));
+    let (_, known) = error.split_once("the known ones are ").unwrap_or(("", ""));
     let known = known.split(", ").filter(|key| !key.is_empty());
     known.map(str::to_string).collect()
 }

@@ -1,5 +1,7 @@
 use super::{assert_readable, first_loss, known_keys};
-use crate::loss::{LossContext, catalog, example_context, example_context_of_tokens};
+use crate::loss::{
+    LossContext, catalog, example_context, example_context_of_heads, example_context_of_tokens,
+};
 use crate::read::tests::recipe;
 use crate::strategy::entries as strategy_entries;
 
@@ -15,12 +17,16 @@ const MAY_BE_NEGATIVE: [(&str, &str); 2] =
 /// The keys of a loss that hold any text.
 const ANY_TEXT: [&str; 1] = ["name"];
 
-fn contexts() -> [LossContext; 2] {
-    [example_context(), example_context_of_tokens()]
+fn contexts() -> [LossContext; 3] {
+    [
+        example_context(),
+        example_context_of_tokens(),
+        example_context_of_heads(),
+    ]
 }
 
 /// Returns the keys that each loss may have besides `kind`, and networks that it takes.
-fn losses_with_keys(contexts: &[LossContext; 2]) -> Vec<(&'static str, Vec<String>, &LossContext)> {
+fn losses_with_keys(contexts: &[LossContext; 3]) -> Vec<(&'static str, Vec<String>, &LossContext)> {
     let with_keys = |name: &'static str| {
         let plain = format!("kind = '{name}'");
         let takes = |context: &&LossContext| first_loss(&plain, context).is_ok();

@@ -1,5 +1,7 @@
 use super::*;
+use crate::input::Tokens;
 use burn::data::dataloader::DataLoader;
+use burn::tensor::Tensor;
 use burn_distill::core::Input;
 use burn_distill::data::{Augmentation, BatchLoader, DataSource, DatasetName, ViewKey, digits};
 
@@ -16,8 +18,8 @@ fn shown(ids: &[usize]) -> Vec<ViewedSample> {
 
 fn view(data: impl Into<AnyDataset>, ids: &[usize]) -> AnyInput {
     let data = data.into();
-    let prepared = data.prepare(&shown(ids), &Views::default());
-    data.upload(prepared, &Device::flex())
+    let mut prepared = data.prepare(&[shown(ids)], &Views::default()).unwrap();
+    data.upload(prepared.remove(0), &Device::flex())
 }
 
 fn vectors() -> ArrayDataset {

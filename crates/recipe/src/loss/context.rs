@@ -43,6 +43,12 @@ pub fn example_context_of_tokens() -> LossContext {
     context_between("vit-48-2-2", "vit-48-4-2")
 }
 
+/// Creates the context of a student of two heads for digits, and a teacher.
+#[cfg(test)]
+pub fn example_context_of_heads() -> LossContext {
+    context_between("deit-tiny-distilled-patch16-224", "convnet-8-16")
+}
+
 #[cfg(test)]
 fn context_between(student: &str, teacher: &str) -> LossContext {
     use crate::network::for_digits;

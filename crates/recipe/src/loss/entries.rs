@@ -142,7 +142,7 @@ impl Losses {
                 let names = names.flat_map(|loss| [&[loss.name], loss.aliases].concat());
                 let hint = nearest(&kind, names).map(|name| format!(", did you mean `{name}`?"));
                 let text = format!(
-                    "there is no loss `{kind}`{}; known are {}",
+                    "there is no loss `{kind}`{}; the known ones are {}",
                     hint.unwrap_or_default(),
                     one_of().trim_start_matches("one of ")
                 );

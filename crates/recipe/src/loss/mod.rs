@@ -17,7 +17,7 @@ pub use burn_distill::core::{Configuration, DefaultTaps, NoOptions, Preparation}
 pub use burn_distill::response::ResponseEntry;
 pub use context::{LossContext, loss_context, with_inputs};
 #[cfg(test)]
-pub use context::{example_context, example_context_of_tokens};
+pub use context::{example_context, example_context_of_heads, example_context_of_tokens};
 pub use entries::{LossEntry, Losses};
 
 pub use student::student_of;

@@ -179,6 +179,36 @@ fn values_out_of_range_are_named() {
             "teacher.others=[{ model = 'mlp-4', weights = '' }]",
             "`teacher.others.0.weights` should be the path of a file, but is empty",
         ),
+        (
+            "teacher.keys={ a = 'b' }",
+            "there are `keys` but no `weights`, to which they belong",
+        ),
+        (
+            "teacher.classes=['cat']",
+            "there are `classes` but no `weights`, to which they belong",
+        ),
+        (
+            "teacher.others=[{ model = 'mlp-4', weights = 'a.pth', classes = [] }]",
+            "`teacher.others.0.classes` should be a list of names, or the path of a file with a name \
+             per line, but is empty",
+        ),
+        (
+            "teacher={ model = 'mlp-4', weights = 'a.pth', training = { epochs = 1 }, keys = { '(' = 'b' } }",
+            "`(` is not a regular expression: unclosed group",
+        ),
+        (
+            "teacher.classes=3",
+            "`teacher.classes` should be a list of names, or the path of a file with a name per line, \
+             but is 3",
+        ),
+        (
+            "student.frozen=['']",
+            "`student.frozen` should be names of parts, but is an empty name",
+        ),
+        (
+            "student.from_teacher=['a', 'a']",
+            "`student.from_teacher` names `a` twice",
+        ),
         ("student.model=resnt20", "did you mean `resnet20`?"),
         ("data.name=digit", "did you mean `digits`?"),
         ("loss.0.kind=sft-target", "did you mean `soft-target`?"),
@@ -272,7 +302,7 @@ fn other_teachers_are_trained_like_the_first() {
     let original = recipe(RECIPE, &[two]).unwrap();
 
     let teachers = original.teachers();
-    let models: Vec<_> = teachers.iter().map(|t| t.model.to_string()).collect();
+    let models: Vec<_> = teachers.iter().map(|t| t.name()).collect();
     assert_eq!(models, ["mlp-16", "mlp-4", "mlp-5"]);
     assert!(teachers[1].weights.as_ref().unwrap().is_absolute());
     assert!(teachers.iter().all(|t| t.training == teachers[0].training));
@@ -285,6 +315,19 @@ fn other_teachers_are_trained_like_the_first() {
         error.contains("`teacher.others.0.training.epochs`"),
         "{error}"
     );
+}
+
+#[test]
+fn keys_and_classes_of_given_weights_are_written_as_they_are_read() {
+    let given = "teacher={ model = 'mlp-16', training = { epochs = 1 }, weights = 'a.pth', \
+                 keys = { '^layer(\\d+)' = 'stage$1' }, classes = ['cat', 'dog'] }";
+    let original = recipe(RECIPE, &[given, "student.frozen=['input']"]).unwrap();
+
+    let teacher = &original.teachers()[0];
+    assert_eq!(teacher.keys["^layer(\\d+)"], "stage$1");
+    assert!(!teacher.classes.as_ref().unwrap().is_empty());
+    let text = toml::to_string(&original).unwrap();
+    assert_eq!(recipe(&text, &[]).unwrap(), original);
 }
 
 #[test]

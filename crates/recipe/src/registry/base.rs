@@ -1,4 +1,4 @@
-use super::dataset::{DatasetSpec, NamedDataset, OwnDataset};
+use super::dataset::{DatasetSpec, NamedDataset};
 use super::network::{Architecture, OwnNetwork, Task};
 use super::networks::{Networks, unknown};
 use crate::dataset::AnyDataset;
@@ -133,7 +133,7 @@ impl Registry {
         D: Into<TrainTestData<AnyDataset>>,
         F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
     {
-        let dataset = OwnDataset::named(name, load);
+        let dataset = NamedDataset::own(name, load);
         assert_names("data set", "data sets", &dataset.entry, |name| {
             self.datasets().any(|it| it.has_name(name))
         });
@@ -145,6 +145,11 @@ impl Registry {
     pub fn with_data_source(mut self, source: DataSource) -> Self {
         self.entries().source = source;
         self
+    }
+
+    /// Returns the location of the files of data sets.
+    pub fn data_source(&self) -> &DataSource {
+        &self.0.source
     }
 
     /// Returns the networks.

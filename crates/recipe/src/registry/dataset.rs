@@ -11,6 +11,8 @@ use std::sync::{Arc, OnceLock};
 pub struct DatasetSpec {
     /// Inputs and classes.
     pub task: Task,
+    /// Names of the classes.
+    pub classes: Vec<String>,
     /// Number of samples that are published for training.
     pub samples: usize,
 }
@@ -53,6 +55,18 @@ impl NamedDataset {
         let source = Arc::new(name);
         Self { entry, source }
     }
+
+    /// Creates a data set that a program adds.
+    pub(super) fn own<D, F>(name: &'static str, load: F) -> Self
+    where
+        D: Into<TrainTestData<AnyDataset>>,
+        F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
+    {
+        Self {
+            entry: CatalogEntry::custom(name),
+            source: own_dataset(load),
+        }
+    }
 }
 
 impl DatasetSource for DatasetName {
@@ -63,6 +77,7 @@ impl DatasetSource for DatasetName {
                 input: InputShape::Image(info.shape),
                 classes: info.classes.len(),
             },
+            classes: info.classes.iter().map(ToString::to_string).collect(),
             samples: info.images[0],
         })
     }
@@ -72,8 +87,8 @@ impl DatasetSource for DatasetName {
     }
 }
 
-/// Checks that a data set has at least two classes, and that its test set has the classes and the
-/// shape of its training set.
+/// Checks that a data set has at least two classes, and that its validation and test sets have the
+/// classes and the shape of its training set.
 fn check_published(published: &TrainTestData<AnyDataset>) -> Result<()> {
     let train = &published.train;
     let classes = train.num_classes();
@@ -81,40 +96,42 @@ fn check_published(published: &TrainTestData<AnyDataset>) -> Result<()> {
         classes >= 2,
         "a data set has at least two classes, but this one has {classes}"
     );
-    if let Some(test) = &published.test {
-        let of_test = (test.shape(), test.num_classes());
+    for (name, part) in [
+        ("validation", &published.validation),
+        ("test", &published.test),
+    ] {
+        let Some(part) = part else {
+            continue;
+        };
+        let of_part = (part.shape(), part.num_classes());
         ensure!(
-            of_test == (train.shape(), classes),
-            "the test set holds {} of {} classes, but the training set {} of {classes}: both should have the same shape and number of classes",
-            of_test.0,
-            of_test.1,
+            of_part == (train.shape(), classes),
+            "the {name} set holds {} of {} classes, but the training set {} of {classes}: both should have the same shape and number of classes",
+            of_part.0,
+            of_part.1,
             train.shape()
         );
     }
     Ok(())
 }
 
-/// Data set that a program adds.
-pub(super) struct OwnDataset<F> {
-    load: F,
-    loaded: OnceLock<TrainTestData<AnyDataset>>,
+/// Creates a data set that is loaded once, from a function that loads it.
+pub fn own_dataset<D, F>(load: F) -> Arc<dyn DatasetSource>
+where
+    D: Into<TrainTestData<AnyDataset>>,
+    F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
+{
+    let load = move |source: &DataSource| load(source).map(Into::into);
+    Arc::new(OwnDataset {
+        load,
+        loaded: OnceLock::new(),
+    })
 }
 
-impl<F> OwnDataset<F> {
-    pub(super) fn named<D>(name: &'static str, load: F) -> NamedDataset
-    where
-        D: Into<TrainTestData<AnyDataset>>,
-        F: Fn(&DataSource) -> Result<D> + Send + Sync + 'static,
-    {
-        let load = move |source: &DataSource| load(source).map(Into::into);
-        NamedDataset {
-            entry: CatalogEntry::custom(name),
-            source: Arc::new(OwnDataset {
-                load,
-                loaded: OnceLock::new(),
-            }),
-        }
-    }
+/// Data set that is loaded once.
+struct OwnDataset<F> {
+    load: F,
+    loaded: OnceLock<TrainTestData<AnyDataset>>,
 }
 
 impl<F> DatasetSource for OwnDataset<F>
@@ -128,6 +145,7 @@ where
                 input: published.train.shape(),
                 classes: published.train.num_classes(),
             },
+            classes: published.train.classes().to_vec(),
             samples: published.train.len(),
         })
     }

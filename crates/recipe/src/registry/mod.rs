@@ -4,8 +4,10 @@ mod base;
 mod dataset;
 mod network;
 mod networks;
+mod text_networks;
 
 pub use base::Registry;
+pub(crate) use dataset::own_dataset;
 pub use dataset::{DatasetSource, DatasetSpec};
 pub use network::{Architecture, NetworkFamily, Task};
 pub use networks::Networks;

@@ -2,8 +2,10 @@ use crate::input::{AnyNetwork, InputKind, InputShape, TypedInput, any_network};
 use crate::model::ModelRecipe;
 use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
-use burn_distill::architecture::{self, NetworkConfig, NetworkError, Plan};
-use burn_distill::core::{CatalogEntry, Input, Network, TapSelection};
+use burn_distill::architecture::{
+    self, CheckpointTensor, MlpConfig, NetworkConfig, NetworkError, Plan,
+};
+use burn_distill::core::{CatalogEntry, Input, Network, TapSelection, initialize};
 use std::sync::Arc;
 use toml::Table;
 
@@ -94,6 +96,16 @@ pub trait Architecture: Send + Sync {
         Ok(None)
     }
 
+    /// Returns the tensors of the network by their names in a checkpoint of the original, if they
+    /// differ from those that the same modules have in PyTorch.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network is not for these inputs and classes.
+    fn checkpoint(&self, _task: &Task) -> Result<Option<Vec<CheckpointTensor>>> {
+        Ok(None)
+    }
+
     /// Initializes the network with several branches.
     ///
     /// # Errors
@@ -176,12 +188,24 @@ impl Architecture for NetworkConfig {
     }
 
     fn init(&self, task: &Task, device: &Device) -> Result<AnyNetwork> {
+        if let Some(perceptron) = of_vectors(self, task) {
+            perceptron.plan()?;
+            let network = initialize(perceptron.init_vector(device));
+            return Ok(any_network(network));
+        }
         let network = self.init(task.image()?, task.classes, device)?;
         Ok(any_network(network))
     }
 
     fn plan(&self, task: &Task) -> Result<Option<Plan>> {
+        if let Some(perceptron) = of_vectors(self, task) {
+            return Ok(Some(perceptron.plan()?));
+        }
         Ok(Some(self.plan(task.image()?, task.classes)?))
+    }
+
+    fn checkpoint(&self, task: &Task) -> Result<Option<Vec<CheckpointTensor>>> {
+        Ok(Some(self.checkpoint(task.image()?, task.classes)?))
     }
 
     fn init_branched(&self, branches: usize, task: &Task, device: &Device) -> Result<AnyNetwork> {
@@ -199,6 +223,18 @@ impl Architecture for NetworkConfig {
                 | Self::WideResNet { .. }
                 | Self::Published(_)
         )
+    }
+}
+
+/// Returns the perceptron of a configuration, if the inputs are vectors: of the networks of images, it
+/// alone takes them.
+fn of_vectors(network: &NetworkConfig, task: &Task) -> Option<MlpConfig> {
+    match (network, &task.input) {
+        (NetworkConfig::Mlp { hidden }, &InputShape::Vector([features])) => {
+            let input = [features, 1, 1];
+            Some(MlpConfig::new(hidden.clone(), input, task.classes))
+        }
+        _ => None,
     }
 }
 

@@ -1,4 +1,5 @@
 use super::network::{Architecture, NetworkFamily, StandardNetworks, Task};
+use super::text_networks::TextNetworks;
 use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
 use crate::naming::assert_names;
@@ -16,7 +17,7 @@ pub struct Networks(Vec<Arc<dyn NetworkFamily>>);
 impl Networks {
     /// Returns the networks of the toolkit.
     pub fn standard() -> Self {
-        Self(vec![Arc::new(StandardNetworks)])
+        Self(vec![Arc::new(StandardNetworks), Arc::new(TextNetworks)])
     }
 
     /// Adds a network.
@@ -83,7 +84,7 @@ pub(super) fn unknown(
 ) -> anyhow::Error {
     let hint = nearest.map(|nearest| format!(", did you mean `{nearest}`?"));
     anyhow!(
-        "no {what} named `{name}`{}; known are {}",
+        "no {what} named `{name}`{}; the known ones are {}",
         hint.unwrap_or_default(),
         known.join(", ")
     )

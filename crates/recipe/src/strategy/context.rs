@@ -1,3 +1,4 @@
+use crate::data::DataRecipe;
 use crate::fault::Place;
 use crate::input::{AnyInput, AnyNetwork};
 use crate::loss::{Loss, LossContext, Losses, loss_context, with_inputs};
@@ -6,7 +7,7 @@ use crate::model::ModelRecipe;
 use crate::naming::loss_place;
 use crate::network::seeded;
 use crate::notices::Notices;
-use crate::parts::{DataRecipe, StudentRecipe};
+use crate::parts::StudentRecipe;
 use crate::registry::{Networks, Task};
 use anyhow::{Result, bail, ensure};
 use burn::module::{Module, ModuleDisplay};

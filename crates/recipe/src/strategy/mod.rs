@@ -361,7 +361,7 @@ pub mod tests {
             (vec!["strategy={ peers = 1 }"], "`strategy.kind` is missing"),
             (
                 vec!["strategy={ kind = 'mutual', branches = 3 }"],
-                "unknown key `strategy.branches`; known are peers, order",
+                "unknown key `strategy.branches`; the known ones are peers, order",
             ),
             (
                 vec!["strategy={ kind = 'mutual', temperatur = 3 }"],

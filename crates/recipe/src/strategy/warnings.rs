@@ -62,9 +62,9 @@ fn unreached(recipe: &Recipe) -> Vec<String> {
         .iter()
         .enumerate()
         .filter(|(_, it)| it.weights.is_none());
-    trainings.extend(of_teachers.map(|(index, teacher)| {
+    trainings.extend(of_teachers.filter_map(|(index, teacher)| {
         let place = TeacherRecipe::place(index);
-        (format!("{place}.training"), &teacher.training)
+        Some((format!("{place}.training"), teacher.training.as_ref()?))
     }));
     let mut warnings = Vec::new();
     for (place, training) in trainings {

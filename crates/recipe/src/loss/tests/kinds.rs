@@ -1,6 +1,9 @@
 use crate::loss::catalog;
 use crate::network::for_digits;
-use crate::{Loss, LossEntry, Losses, example_context, example_context_of_tokens, loss_context};
+use crate::{
+    Loss, LossEntry, Losses, example_context, example_context_of_heads, example_context_of_tokens,
+    loss_context,
+};
 use anyhow::{Context, Result};
 use burn_distill::core::{Clock, CrossEntropyObjective, Objective};
 use std::collections::BTreeSet;
@@ -15,7 +18,9 @@ fn loss(text: &str) -> Result<Loss> {
 /// Some losses compare maps, some tokens: one of the two pairs of networks has what it takes.
 fn loss_between_any(table: &Table) -> Result<Loss> {
     Loss::new(table, &example_context()).or_else(|of_maps| {
-        Loss::new(table, &example_context_of_tokens()).with_context(|| format!("{of_maps:#}"))
+        Loss::new(table, &example_context_of_tokens())
+            .or_else(|_| Loss::new(table, &example_context_of_heads()))
+            .with_context(|| format!("{of_maps:#}"))
     })
 }
 
@@ -82,6 +87,21 @@ fn a_loss_of_a_program_takes_taps_that_there_are() {
     let expected = "in the loss `mine`: the loss takes the tap `layer7` of the student: no tap named `layer7`, did \
                     you mean `layer2`?";
     assert!(error.starts_with(expected), "{error}");
+}
+
+#[test]
+fn a_distillation_token_needs_a_student_of_two_heads() {
+    let error = error("kind = 'deit'");
+    assert!(
+        error.starts_with("in the loss `distillation-token` (DeiT): no tap named `class-logits`"),
+        "{error}"
+    );
+    let table = "kind = 'deit'\nclass_tap = 'pool'".parse().unwrap();
+    let error = Loss::new(&table, &example_context_of_heads());
+    let error = format!("{:#}", error.err().unwrap());
+    let expected = "the tap `pool` of the student should be logits of 10 classes, a vector for each \
+                    sample, but is a vector of shape [192]";
+    assert!(error.ends_with(expected), "{error}");
 }
 
 #[test]
@@ -347,7 +367,7 @@ fn a_misspelled_key_is_refused_with_all_that_there_are() {
     assert_eq!(
         error("kind = 'hint'\nadaptor = 'linear'"),
         "in the loss `hint` (FitNets): unknown key `adaptor`, did you mean `adapter`?; \
-         known are normalize, reduction, kind, name, weight, views, clip, pairing, pairs, \
+         the known ones are normalize, reduction, kind, name, weight, views, clip, pairing, pairs, \
          student, teacher, adapter, norm, activation, resize"
     );
     let error = error("kind = 'at'\nteachr = 'layer1'");

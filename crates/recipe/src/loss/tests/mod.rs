@@ -3,4 +3,5 @@ mod factor_transfer;
 mod kinds;
 mod several_layers;
 mod student;
+mod text;
 mod tokens;

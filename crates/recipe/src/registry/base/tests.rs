@@ -91,13 +91,17 @@ fn names_that_are_unknown_are_answered_with_all_that_there_are() {
 
     let network = registry.network(&"nett".into()).err().unwrap().to_string();
     assert!(
-        network.starts_with("no network named `nett`, did you mean `net`?; known are mlp-<width>"),
+        network.starts_with(
+            "no network named `nett`, did you mean `net`?; the known ones are mlp-<width>"
+        ),
         "{network}"
     );
     assert!(network.ends_with(", net"), "{network}");
     let dataset = registry.dataset_name("point").unwrap_err().to_string();
     assert!(
-        dataset.starts_with("no data set named `point`, did you mean `points`?; known are digits"),
+        dataset.starts_with(
+            "no data set named `point`, did you mean `points`?; the known ones are digits"
+        ),
         "{dataset}"
     );
 }
@@ -187,6 +191,7 @@ fn a_data_set_has_classes_and_a_test_set_that_is_like_the_training_set() {
         let registry = Registry::standard().with_dataset("set", move |_| {
             Ok(TrainTestData {
                 train: AnyDataset::from(set(2, &["a", "b"])),
+                validation: None,
                 test: Some(AnyDataset::from(test.clone())),
             })
         });

@@ -1,0 +1,90 @@
+use crate::args::EvalArgs;
+use crate::output::{self, note};
+use crate::{device, table};
+use anyhow::{Context, Result};
+use burn_distill::data::DataSource;
+use burn_distill_experiment::{Data, Evaluation, Part, check_data, data_of, open_model};
+use burn_distill_recipe::text::grouped;
+use burn_distill_recipe::{DataRecipe, Registry, parse};
+use std::path::Path;
+use toml::Table;
+
+/// Most classes that the table names without `--wide`.
+const CLASSES: usize = 20;
+
+/// Evaluates a model on the test samples of its data, or of other data.
+pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
+    let registry = match &args.data_dir {
+        Some(folder) => registry.with_data_source(DataSource::default().data_dir(folder)),
+        None => registry,
+    };
+    let device = device::select(&args.device)?;
+    let model = open_model(&args.model, args.seed, &registry, &device)?;
+    let data = match &args.data {
+        Some(name) => load(name, &registry)?,
+        None => data_of(&model.description, &registry)
+            .with_context(|| args.model.display().to_string())?,
+    };
+    let warning =
+        check_data(&model.description, &data).with_context(|| args.model.display().to_string())?;
+    if let Some(warning) = warning {
+        note(format_args!("warning: {warning}"));
+    }
+    let evaluation = Evaluation::of(&model, &data, Part::Test, &device)?;
+    if args.json {
+        return output::print(serde_json::to_string_pretty(&evaluation)?);
+    }
+    output::print(text(&evaluation, args.wide))
+}
+
+/// Loads the data of that name, or the data of a recipe.
+fn load(name: &str, registry: &Registry) -> Result<Data> {
+    let path = Path::new(name);
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "toml")
+    {
+        return Data::load(&parse(path, &[], registry)?.data, registry);
+    }
+    let name = registry.dataset_name(name).context("--data")?;
+    let table: Table = [("name".to_string(), name.into())].into_iter().collect();
+    let recipe: DataRecipe = table.try_into()?;
+    Data::load(&recipe, registry)
+}
+
+fn text(evaluation: &Evaluation, wide: bool) -> String {
+    let shown = match wide {
+        true => evaluation.classes.len(),
+        false => CLASSES,
+    };
+    let rows = evaluation.classes.iter().take(shown).map(|class| {
+        let recall = class.recall.map(|recall| format!("{:.2}", 100.0 * recall));
+        [
+            class.class.clone(),
+            grouped(class.samples),
+            recall.unwrap_or("–".into()),
+        ]
+    });
+    let classes = table::of_text(
+        ["class", "samples", "recall %"],
+        rows,
+        table::width_of_output(wide),
+    );
+    let hidden = evaluation.classes.len().saturating_sub(shown);
+    let hidden = match hidden {
+        0 => String::new(),
+        count => format!("\n{count} classes are left out: --wide shows them."),
+    };
+    format!(
+        "{} test samples of {}\n\
+         accuracy                  {:>8.2} %\n\
+         negative log-likelihood   {:>8.4}\n\
+         calibration error         {:>8.2} %\n\n\
+         {classes}{hidden}",
+        grouped(evaluation.samples),
+        evaluation.data,
+        100.0 * evaluation.accuracy,
+        evaluation.negative_log_likelihood,
+        100.0 * evaluation.calibration_error,
+    )
+}

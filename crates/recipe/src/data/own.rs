@@ -1,0 +1,35 @@
+//! Own data: files of the user, instead of a data set by name.
+
+use crate::dataset::AnyDataset;
+use anyhow::Result;
+use burn_distill::core::Check;
+use burn_distill::data::TrainTestData;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Kind of own data, with its options in `[data]`.
+///
+/// The fields are the keys of the table, beside those of every [`DataRecipe`](crate::DataRecipe).
+/// [`KEY`](Self::KEY) is the field with the path of the files, and distinguishes the kind from all
+/// others. [`Check`] checks the values before anything is read.
+pub trait OwnData: Check + Clone + DeserializeOwned + Serialize + Send + Sync + 'static {
+    /// Key of the path of the data.
+    const KEY: &'static str;
+
+    /// Description of the value of the key, for an error, as in `a folder of images`.
+    const ABOUT: &'static str;
+
+    /// Keys whose values are paths, which are relative to the folder of the recipe.
+    const PATHS: &'static [&'static str];
+
+    /// Returns the name of the data in reports.
+    fn name(&self) -> String;
+
+    /// Loads the data: the training samples, and those for validation and testing if they are in
+    /// files of their own.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file.
+    fn load(&self) -> Result<TrainTestData<AnyDataset>>;
+}
