@@ -133,7 +133,10 @@ fn errors_know_the_names_of_the_program() {
         ),
         (
             "loss.1.power=2",
-            &["unknown key `loss.1.power`", "known are kind, name, weight"],
+            &[
+                "unknown key `loss.1.power`",
+                "the known ones are kind, name, weight",
+            ],
         ),
         (
             "student.model={ name = 'perceptron', widht = 4 }",
@@ -176,7 +179,7 @@ fn errors_know_the_names_of_the_program() {
 fn inputs_of_another_kind_are_refused_before_any_training() {
     for (change, message) in [
         (
-            "student.model=mlp-8",
+            "student.model=convnet-8",
             "student.model: the network takes images, but the data is vectors of 2 features",
         ),
         (

@@ -1,0 +1,29 @@
+//! The weights of a file for a module.
+
+use burn::module::Module;
+use burn_distill::interchange::{Checkpoint, KeyMap, Mapping, layout_of};
+use std::error::Error;
+use std::path::Path;
+
+/// Replaces the weights of a module by those of a file of PyTorch or SafeTensors.
+///
+/// `keys` are patterns in the names of the tensors of the file, and their replacements, which lead
+/// to the paths in the module.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, or does not hold exactly the weights of the module.
+pub fn import<M: Module>(
+    module: M,
+    file: &Path,
+    keys: &[(&str, &str)],
+) -> Result<(M, Checkpoint), Box<dyn Error>> {
+    let checkpoint = Checkpoint::open(file)?;
+    let keys = KeyMap::new(keys.iter().copied())?;
+    let mapping = Mapping::new(&checkpoint, &[layout_of(&module)], &keys);
+    if !mapping.is_complete() {
+        return Err(format!("{}: {mapping}", file.display()).into());
+    }
+    let weights = mapping.read(&checkpoint)?;
+    Ok((module.try_load_record(weights.into_record()?)?, checkpoint))
+}
