@@ -1,4 +1,4 @@
-//! What the targets have in common.
+//! Shared code of the fuzz targets.
 
 use burn_distill_interchange::Checkpoint;
 use std::io::Write;
