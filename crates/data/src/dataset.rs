@@ -1,4 +1,5 @@
 use crate::render::{Palette, render};
+use crate::samples::assert_published;
 use crate::{DataError, Holdout, Normalization, Samples, ViewedSample, Views};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::fmt;
@@ -243,14 +244,7 @@ impl ImageDataset {
     /// Panics if an id is not below [`published_len`](Self::published_len).
     pub fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {
         let ids = ids.into();
-        let published = self.published_len();
-        if let Some(id) = ids.iter().find(|&&id| id >= published) {
-            panic!(
-                "The ids of {} should be below its number of samples, {published}, but one is \
-                 {id}.",
-                self.name()
-            );
-        }
+        assert_published(self.name(), &ids, self.published_len());
         Self {
             ids,
             ..self.clone()

@@ -122,6 +122,19 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     }
 }
 
+/// Checks that a data set of this name has published samples with these ids.
+///
+/// # Panics
+///
+/// Panics if an id is not below the number of published samples.
+pub(crate) fn assert_published(name: &str, ids: &[usize], published: usize) {
+    if let Some(id) = ids.iter().find(|&&id| id >= published) {
+        panic!(
+            "The ids of {name} should be below its number of samples, {published}, but one is {id}."
+        );
+    }
+}
+
 /// Settings from which the views of samples are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Views {

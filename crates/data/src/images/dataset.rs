@@ -1,6 +1,7 @@
 use super::preprocessing::Preprocessing;
 use super::scan::{ScannedImage, read_again};
 use crate::render::{Palette, render};
+use crate::samples::assert_published;
 use crate::{DataError, Normalization, Samples, ViewedSample, Views};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -183,14 +184,7 @@ impl Samples for ImageFolder {
 
     fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {
         let ids = ids.into();
-        let published = self.published_len();
-        if let Some(id) = ids.iter().find(|&&id| id >= published) {
-            panic!(
-                "The ids of {} should be below its number of samples, {published}, but one is \
-                 {id}.",
-                self.name()
-            );
-        }
+        assert_published(self.name(), &ids, self.published_len());
         Self {
             ids,
             ..self.clone()
