@@ -251,10 +251,8 @@ fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
     let spec = recipe.spec()?;
     let DatasetSpec { task, samples, .. } = &spec;
     let build = |model: &ModelRecipe, place: &str| {
-        let architecture = recipe.registry.network(model);
-        let network =
-            architecture.and_then(|architecture| architecture.init(task, &Device::flex()));
-        network.at(place)
+        let networks = recipe.registry.networks();
+        networks.build(model, task, 0, &Device::flex()).at(place)
     };
     // The split is known with the data only: until then these are all published samples.
     let samples: Vec<_> = (0..*samples)

@@ -18,6 +18,6 @@ pub fn seeded<T>(seed: impl Into<Seed>, draw: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 pub fn for_digits(name: &str) -> crate::input::AnyNetwork {
     let config = burn_distill::architecture::NetworkConfig::by_name(name).unwrap();
-    let network = config.init([1, 8, 8], 10, &Device::flex()).unwrap();
+    let network = seeded(0, || config.init([1, 8, 8], 10, &Device::flex())).unwrap();
     crate::input::any_network(network)
 }
