@@ -17,7 +17,7 @@ const MOST_DECLARED: usize = 10_000;
 /// Columns, classes and size of a table.
 #[derive(Debug)]
 pub(super) struct Schema {
-    /// Conversion of the columns, with values that are not standardized.
+    /// Conversion of the columns, before the means and deviations are measured.
     pub encoding: TableEncoding,
     pub classes: Vec<String>,
     /// Number of rows.
@@ -123,7 +123,7 @@ struct Column {
     declared: Option<Declared>,
     /// Line and value of the first field that is not a number.
     text: Option<(DataError, String)>,
-    /// Different values, up to one more than there may be.
+    /// Different values, up to one more than the largest number allowed.
     values: BTreeSet<String>,
     has_values: bool,
     has_missing: bool,
