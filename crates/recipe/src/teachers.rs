@@ -11,7 +11,7 @@ pub enum TeacherSource<'a> {
 }
 
 impl TeacherRecipe {
-    /// Returns every teacher as if it were the only one, the first one first.
+    /// Returns a recipe for each teacher, as if it were the only one, in their order.
     pub fn all(&self) -> Vec<Self> {
         let first = Self {
             others: Vec::new(),
@@ -21,7 +21,8 @@ impl TeacherRecipe {
         [first].into_iter().chain(others).collect()
     }
 
-    /// Returns a further teacher, with the training of this one unless it is an ONNX file.
+    /// Returns the recipe of another teacher, with the training of this one unless it is an ONNX
+    /// file.
     fn other(&self, other: &OtherTeacherRecipe) -> Self {
         let shared = other.onnx.is_none();
         let training = other.training.as_ref();
@@ -38,16 +39,16 @@ impl TeacherRecipe {
         }
     }
 
-    /// Returns the network.
+    /// Returns the network of the teacher.
     ///
     /// # Errors
     ///
-    /// Returns an error with the key if the teacher has no network or two, or a key that does not
-    /// belong to it.
+    /// Returns an error with the key if the teacher has no network or two networks, or a key that
+    /// does not apply to its network.
     pub fn source(&self) -> Result<TeacherSource<'_>, Fault> {
         let onnx = match (&self.model, &self.onnx) {
             (Some(_), Some(_)) => {
-                let text = "there are a `model` and a file: leave out one of the two";
+                let text = "both `model` and `onnx` are given: leave out one of them";
                 return Err(Fault::other("onnx", text));
             }
             (None, None) => return Err(Fault::missing("model", None)),
@@ -71,7 +72,7 @@ impl TeacherRecipe {
         match foreign.into_iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Fault::other(
                 key,
-                "a teacher in an ONNX file has its weights and is not trained: leave it out",
+                "the weights of a teacher in an ONNX file are fixed, so this key does not apply: leave it out",
             )),
             None => Ok(TeacherSource::Onnx(onnx)),
         }
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(error(""), "`model` is missing");
         assert_eq!(error("model = 'mlp-4'"), "`training` is missing");
         let both = format!("model = 'mlp-4'\nonnx = 'a.onnx'\n{training}");
-        assert!(error(&both).starts_with("`onnx`: there are a `model` and a file"));
+        assert!(error(&both).starts_with("`onnx`: both `model` and `onnx` are given"));
         for (key, text) in [
             ("weights", "weights = 'a.bpk'"),
             ("training", training),
