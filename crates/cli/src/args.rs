@@ -44,7 +44,7 @@ pub enum Command {
     /// file.
     Inspect(InspectArgs),
     /// Export the distilled student of a finished run for other programs, with a description and a
-    /// text about it.
+    /// model card.
     Export(ExportArgs),
     /// Print the most probable classes of files.
     Predict(PredictArgs),

@@ -1,4 +1,4 @@
-//! The text about an exported student.
+//! The model card of an exported student.
 
 use super::finished::FinishedRun;
 use burn_distill::interchange::{ModelDescription, ModelFormat};
@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 /// Data sets that only show that a recipe runs.
 const SMOKE_TESTS: [&str; 1] = ["digits"];
 
-/// Most classes that are named in the text.
+/// Largest number of classes that are named in the text.
 const NAMED_CLASSES: usize = 20;
 
-/// Returns the text about the student of a seed, in Markdown, with further lines about the export.
+/// Returns the model card of the student of a seed, in Markdown, with notes on the export.
 pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[String]) -> String {
     let recipe = run.recipe();
     let name = recipe.student.model.to_string();

@@ -250,7 +250,7 @@ fn runs_without_a_student_are_refused() {
     );
     let message = refused(finished(), &["--seed", "7"]);
     assert!(
-        message.contains("the run has no seed 7, but [0, 3]"),
+        message.contains("the run has no seed 7: give one of [0, 3]"),
         "{message}"
     );
 
