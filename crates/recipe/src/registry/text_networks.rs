@@ -1,4 +1,4 @@
-//! The networks of text of the architecture crate.
+//! The text networks of the architecture crate.
 
 use super::network::{Architecture, NetworkFamily, Task};
 use crate::configure::configured;
@@ -14,10 +14,10 @@ use burn_distill::architecture::{
 use burn_distill::core::{CatalogEntry, Check, ConfigError, check, initialize};
 use std::sync::Arc;
 
-/// The networks of text of the architecture crate.
+/// The text networks of the architecture crate.
 pub(super) struct TextNetworks;
 
-/// Options of a network of text in a recipe.
+/// Options of a text network in a recipe.
 #[derive(Config, Debug)]
 struct TextOptions {
     /// Number of different tokens, at least that of the data. Default: that of the data.
@@ -39,7 +39,7 @@ impl Check for TextOptions {
     }
 }
 
-/// A network of text with its options.
+/// A text network with its options.
 struct TextNetwork {
     size: TextSize,
     options: TextOptions,
