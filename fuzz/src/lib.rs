@@ -4,7 +4,8 @@ use burn_distill_interchange::Checkpoint;
 use std::io::Write;
 use tempfile::NamedTempFile;
 
-/// Opens bytes as a checkpoint, and reads all its tensors. An error is as good as a result.
+/// Opens bytes as a checkpoint, and reads all its tensors. Errors are ignored: only a panic, a hang
+/// or much memory is a failure.
 pub fn open(bytes: &[u8]) {
     let mut file = NamedTempFile::new().expect("a temporary file can be created");
     file.write_all(bytes).expect("a temporary file can be written");
@@ -15,7 +16,8 @@ pub fn open(bytes: &[u8]) {
     }
 }
 
-/// Opens bytes after the first ones of a format, so that all inputs are of this format.
+/// Opens bytes, the first of which are replaced by those of a format, so that every input is opened
+/// as this format.
 pub fn open_as(head: &[u8], bytes: &[u8]) {
     let rest = bytes.get(head.len()..).unwrap_or_default();
     open(&[head, rest].concat());
