@@ -9,8 +9,12 @@ use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
-/// Teacher in an ONNX file: `"model.onnx"` or, with options, `{ file = "model.onnx", outputs =
-/// "probabilities" }`.
+/// Teacher in an ONNX file: a path or, with options, a table.
+///
+/// ```toml
+/// onnx = "model.onnx"
+/// onnx = { file = "model.onnx", outputs = "probabilities" }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxRecipe {
     /// Path of the file.
