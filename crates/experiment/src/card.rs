@@ -63,9 +63,8 @@ pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[Str
 
     line("## Limits\n".into());
     line(format!(
-        "The network knows the {} classes above and gives each input one of them. Its accuracy was \
-         measured on data like its training data; on other data, measure it again: \
-         `burn-distill eval`.\n",
+        "The network assigns one of the {} classes above to each input. Its accuracy was measured on \
+         data like its training data; on other data, measure it again: `burn-distill eval`.\n",
         model.classes.len()
     ));
 
@@ -164,8 +163,8 @@ fn files(model: &ModelDescription) -> String {
     );
     let normalization = model.normalization.as_ref().map(|normalization| {
         format!(
-            " Images are normalized before: `(pixel / 255 − mean) / deviation`, with the mean {:?} and \
-             the deviation {:?} of each channel.",
+            " It takes images that are normalized by `(pixel / 255 − mean) / deviation`, with the mean {:?} \
+             and the standard deviation {:?} of each channel.",
             normalization.mean, normalization.std
         )
     });
