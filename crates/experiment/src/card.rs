@@ -163,8 +163,8 @@ fn files(model: &ModelDescription) -> String {
     );
     let normalization = model.normalization.as_ref().map(|normalization| {
         format!(
-            " It takes images that are normalized by `(pixel / 255 − mean) / deviation`, with the mean {:?} \
-             and the standard deviation {:?} of each channel.",
+            " The network takes images that are normalized by `(pixel / 255 − mean) / deviation`, with \
+             the mean {:?} and the standard deviation {:?} of each channel.",
             normalization.mean, normalization.std
         )
     });
