@@ -40,7 +40,7 @@ pub struct ClassMap {
 pub enum ClassMapError {
     /// The network has no logits for some classes of the data.
     #[error(
-        "the network does not know {} of the {classes} classes of the data: `{name}`{}. It should \
+        "the network has no logit for {} of the {classes} classes of the data: `{name}`{}. It should \
          have every class of the data, under the same name: correct the names of its classes, or \
          use a network that was trained on these classes",
         missing,
@@ -274,7 +274,7 @@ mod tests {
 
         assert_eq!(
             error(&names(["cat", "aeroplane", "ship"])),
-            "the network does not know 2 of the 3 classes of the data: `aeroplane`, did you mean \
+            "the network has no logit for 2 of the 3 classes of the data: `aeroplane`, did you mean \
              `airplane`?. It should have every class of the data, under the same name: correct the \
              names of its classes, or use a network that was trained on these classes"
         );

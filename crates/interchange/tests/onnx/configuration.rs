@@ -120,7 +120,7 @@ fn classes_are_mapped_by_name() {
     let found = error_for::<Tensor<2>>("mlp", json, &missing);
     assert!(
         found.starts_with(
-            "mlp.onnx: the network does not know 1 of the 2 classes of the data: `cow`"
+            "mlp.onnx: the network has no logit for 1 of the 2 classes of the data: `cow`"
         ),
         "{found}"
     );
