@@ -1,11 +1,14 @@
 use super::{ModelRecipe, OnnxRecipe, OtherTeacherRecipe, TeacherRecipe, TrainingRecipe};
 use crate::fault::Fault;
+use std::path::Path;
 
 /// Network of a teacher.
 #[derive(Clone, Copy, Debug)]
 pub enum TeacherSource<'a> {
-    /// A network of the registry, which is trained or whose weights are loaded.
-    Model(&'a ModelRecipe, &'a TrainingRecipe),
+    /// A network of the registry that is trained.
+    Trained(&'a ModelRecipe, &'a TrainingRecipe),
+    /// A network of the registry, with weights from a file.
+    Weights(&'a ModelRecipe, &'a Path),
     /// An ONNX file.
     Onnx(&'a OnnxRecipe),
 }
@@ -53,9 +56,11 @@ impl TeacherRecipe {
             }
             (None, None) => return Err(Fault::missing("model", None)),
             (Some(model), None) => {
-                let training = self.training.as_ref();
-                let training = training.ok_or_else(|| Fault::missing("training", None))?;
-                return Ok(TeacherSource::Model(model, training));
+                return match (&self.weights, &self.training) {
+                    (Some(file), _) => Ok(TeacherSource::Weights(model, file)),
+                    (None, Some(training)) => Ok(TeacherSource::Trained(model, training)),
+                    (None, None) => Err(Fault::missing("training", None)),
+                };
             }
             (None, Some(onnx)) => onnx,
         };
@@ -111,6 +116,8 @@ mod tests {
 
         assert_eq!(error(""), "`model` is missing");
         assert_eq!(error("model = 'mlp-4'"), "`training` is missing");
+        let given = teacher("model = 'mlp-4'\nweights = 'a.bpk'");
+        assert!(matches!(given.source(), Ok(TeacherSource::Weights(..))));
         let both = format!("model = 'mlp-4'\nonnx = 'a.onnx'\n{training}");
         assert!(error(&both).starts_with("`onnx`: both `model` and `onnx` are given"));
         for (key, text) in [
@@ -141,7 +148,7 @@ mod tests {
         };
 
         assert!(matches!(onnx.source(), Ok(TeacherSource::Onnx(_))));
-        let Ok(TeacherSource::Model(model, training)) = network.source() else {
+        let Ok(TeacherSource::Trained(model, training)) = network.source() else {
             panic!("the last teacher is a network");
         };
         assert_eq!((model.name.as_str(), training.epochs), ("mlp-8", 3));

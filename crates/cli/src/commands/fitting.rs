@@ -10,6 +10,12 @@ use serde::Serialize;
 /// on the position.
 const IMAGES: [[usize; 3]; 4] = [[3, 224, 224], [3, 32, 32], [1, 28, 28], [1, 32, 32]];
 
+/// Shape of tokens for which networks are tried: that of the English BERT models.
+const TOKENS: InputShape = InputShape::Tokens {
+    length: 512,
+    vocabulary: 30_522,
+};
+
 /// A network that the weights in a file fit.
 #[derive(Serialize)]
 pub struct Fit {
@@ -44,7 +50,8 @@ pub fn fitting(
         };
         let inputs = [input.clone()]
             .into_iter()
-            .chain(IMAGES.map(InputShape::Image));
+            .chain(IMAGES.map(InputShape::Image))
+            .chain([TOKENS]);
         let fit = inputs
             .into_iter()
             .find_map(|input| fit(checkpoint, &*architecture, input));

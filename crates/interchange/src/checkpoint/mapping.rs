@@ -199,8 +199,9 @@ impl Mapping {
             (found.1 == expected.1).then_some((*found.0, *expected.0))
         });
         let first = counts.next().flatten().filter(|_| only_shapes)?;
-        // A layer, but not its weights without its bias, or several layers.
-        let is_layer = (1..=2).contains(&self.other_shapes.len());
+        // The weights of one layer, or those of the two heads of a network with a distillation token,
+        // with their biases.
+        let is_layer = matches!(self.other_shapes.len(), 1 | 2 | 4);
         (is_layer && counts.all(|counts| counts == Some(first))).then_some(first)
     }
 

@@ -236,7 +236,8 @@ impl ModelExport {
     #[cfg(not(feature = "export"))]
     fn onnx_of(&self, _network: &AnyNetwork) -> Result<Vec<u8>, String> {
         Err(
-            "this program was built without the export to ONNX: build it with the feature `export`"
+            "this program was built without the export to ONNX: build it with `cargo build --release \
+             --features export`"
                 .into(),
         )
     }
