@@ -44,7 +44,7 @@ fn export(weights: &Path, path: &Path) {
         let data = &tensors[name];
         (
             name.to_string(),
-            data.shape.to_vec(),
+            data.shape().to_vec(),
             data.iter::<f32>().collect(),
         )
     };

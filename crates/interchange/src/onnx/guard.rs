@@ -116,7 +116,7 @@ fn order(graph: &GraphProto) -> Result<Vec<usize>, String> {
 /// Returns the part of a graph that computes these tensors, in an order in which it can be computed.
 ///
 /// Declared types of inner tensors are left out: a runtime infers them, and a wrong one would only
-/// mislead it.
+/// mislead it. A node has a name that no other node, input or constant has, as the runtime needs it.
 pub fn part(graph: &GraphProto, wanted: &[String]) -> Result<GraphProto, String> {
     let producers = producers(graph);
     let mut needed: HashSet<&str> = HashSet::new();
@@ -136,12 +136,14 @@ pub fn part(graph: &GraphProto, wanted: &[String]) -> Result<GraphProto, String>
     let order = order(graph)?
         .into_iter()
         .filter(|index| nodes.contains(index));
+    let mut nodes: Vec<_> = order.map(|index| graph.node[index].clone()).collect();
+    name_apart(&mut nodes, graph);
     let outputs = wanted.iter().map(|name| ValueInfoProto {
         name: name.clone(),
         ..ValueInfoProto::default()
     });
     Ok(GraphProto {
-        node: order.map(|index| graph.node[index].clone()).collect(),
+        node: nodes,
         name: graph.name.clone(),
         initializer: graph
             .initializer
@@ -158,4 +160,23 @@ pub fn part(graph: &GraphProto, wanted: &[String]) -> Result<GraphProto, String>
         output: outputs.collect(),
         ..GraphProto::default()
     })
+}
+
+/// Names the nodes without a name, or with one that is taken, after their first outputs.
+fn name_apart(nodes: &mut [NodeProto], graph: &GraphProto) {
+    let constants = graph.initializer.iter().map(|tensor| tensor.name.clone());
+    let inputs = graph.input.iter().map(|input| input.name.clone());
+    let mut taken: HashSet<String> = constants.chain(inputs).collect();
+    for node in nodes {
+        if !node.name.is_empty() && taken.insert(node.name.clone()) {
+            continue;
+        }
+        let output = node.output.iter().find(|output| !output.is_empty());
+        let output = output.map_or(node.op_type.as_str(), String::as_str);
+        let mut name = output.to_string();
+        while !taken.insert(name.clone()) {
+            name.push('\'');
+        }
+        node.name = name;
+    }
 }

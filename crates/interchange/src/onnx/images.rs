@@ -326,7 +326,7 @@ mod tests {
         );
         // Weights 3, 3, 1 of 7 at the ends and 1, 3, 3, 1 of 8 in the middle.
         let row = [7.0, 14.0, 56.0, 8.0, 16.0, 70.0];
-        let expected = [[[[17.0, 26.25, 38.0]]]];
+        let expected = [[[[17.0, 27.75, 38.0]]]];
         close(resized(&row, [1, 3]), expected);
     }
 
