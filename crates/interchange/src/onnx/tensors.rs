@@ -125,10 +125,19 @@ fn check(tensor: &TensorProto, folder: &Path) -> Result<Option<PathBuf>, String>
         Ok(DataType::Int64 | DataType::Uint64) => tensor.int64_data.len(),
         _ => tensor.int32_data.len(),
     };
-    match elements == Some(found as u64) {
-        true => Ok(None),
-        false => Err(promises(tensor, found as u64, "numbers")),
+    let is_complete = |found: usize| elements == Some(found as u64);
+    if is_complete(found) {
+        return Ok(None);
     }
+    let unsigned = [DataType::Uint32, DataType::Uint64].map(|kind| kind as i32);
+    if unsigned.contains(&tensor.data_type) && is_complete(tensor.uint64_data.len()) {
+        return Err(format!(
+            "is of {} and stored as `uint64_data`, which is not supported: store it as raw data, which \
+             `onnx.numpy_helper.from_array` does",
+            kind_of(tensor.data_type)
+        ));
+    }
+    Err(promises(tensor, found as u64, "numbers"))
 }
 
 /// Checks a constant of text, whose only valid place is `string_data`. A runtime that finds other data
@@ -289,5 +298,43 @@ mod tests {
                 .unwrap_err()
                 .contains("the file holds 2 texts for it")
         );
+    }
+
+    #[test]
+    fn numbers_without_sign_are_raw_data() {
+        for (data_type, name, width) in [
+            (DataType::Uint32, "uint32", 4),
+            (DataType::Uint64, "uint64", 8),
+        ] {
+            let sizes = TensorProto {
+                name: "sizes".into(),
+                dims: vec![2],
+                data_type: data_type as i32,
+                ..TensorProto::default()
+            };
+            let raw = TensorProto {
+                raw_data: vec![0; 2 * width],
+                ..sizes.clone()
+            };
+            assert_eq!(checked(raw), Ok(Vec::new()));
+
+            let listed = TensorProto {
+                uint64_data: vec![3, 4],
+                ..sizes.clone()
+            };
+            assert_eq!(
+                checked(listed).unwrap_err(),
+                format!(
+                    "the constant `sizes` is of {name} and stored as `uint64_data`, which is not supported: \
+                     store it as raw data, which `onnx.numpy_helper.from_array` does"
+                )
+            );
+            let short = TensorProto {
+                uint64_data: vec![3],
+                ..sizes
+            };
+            let error = checked(short).unwrap_err();
+            assert!(error.ends_with("the file is damaged"), "{error}");
+        }
     }
 }
