@@ -188,6 +188,7 @@ impl Data {
             window: self.train.window(),
             data: DataOrigin {
                 name: self.recipe.source.name().to_string(),
+                key: self.recipe.source.key().to_string(),
                 sha256: self.checksum().to_string(),
                 split: Split::of(&self.recipe),
             },

@@ -22,7 +22,7 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
     let model = open_model(&args.model, args.seed, &registry, &device)?;
     let data = match &args.data {
         Some(name) => load(name, &registry)?,
-        None => data_of(&model.description, &registry)
+        None => data_of(&args.model, &model.description, &registry)
             .with_context(|| args.model.display().to_string())?,
     };
     let warning =
