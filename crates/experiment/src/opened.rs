@@ -74,7 +74,8 @@ fn open_exported(folder: &Path, registry: &Registry, device: &Device) -> Result<
 /// data set of the registry, or an error if the data cannot be loaded.
 pub fn data_of(folder: &Path, model: &ModelDescription, registry: &Registry) -> Result<Data> {
     if !folder.join(DESCRIPTION_FILE).exists() {
-        return FinishedRun::open(folder, registry)?.data();
+        let run = FinishedRun::open(folder, registry)?;
+        return Data::load_for(model, &run.recipe().data, registry);
     }
     let Some(DataOrigin {
         name, key, split, ..
@@ -96,7 +97,7 @@ pub fn data_of(folder: &Path, model: &ModelDescription, registry: &Registry) -> 
     let mut table = toml::Table::try_from(&split)?;
     table.insert(SourceRecipe::NAME.into(), name.into());
     let recipe: DataRecipe = table.try_into()?;
-    Data::load(&recipe, registry)
+    Data::load_for(model, &recipe, registry)
 }
 
 /// Returns the training data that a model records, if it records any.
