@@ -1,5 +1,6 @@
 //! Checks of the values of configurations.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -135,6 +136,18 @@ pub fn temperature(key: impl Display, value: f64) -> Result<(), ConfigError> {
         TEMPERATURES.end()
     );
     ensure(TEMPERATURES.contains(&value), key, expected, value)
+}
+
+/// Checks that names of classes are at least two different ones.
+///
+/// # Errors
+///
+/// Returns an error if there are fewer, or if a name is repeated.
+pub fn class_names(key: impl Display, names: &[String]) -> Result<(), ConfigError> {
+    at_least(&key, names.len(), 2)?;
+    let mut known = HashSet::new();
+    let differ = names.iter().all(|name| known.insert(name));
+    ensure(differ, key, "different names", format_args!("{names:?}"))
 }
 
 /// Checks that a value lies in a range.
@@ -273,6 +286,23 @@ mod tests {
         assert!(weight("key", 0.0).is_ok());
         assert!(temperature("key", 0.0).is_err());
         assert!(temperature("key", 1.0).is_ok());
+    }
+
+    #[test]
+    fn names_of_classes_are_two_different_ones_or_more() {
+        let check = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            class_names("classes", &names)
+        };
+        assert_eq!(check(&["a", "b"]), Ok(()));
+        assert_eq!(
+            text(check(&["a"])),
+            "`classes` should be at least 2, but is 1"
+        );
+        assert_eq!(
+            text(check(&["a", "b", "a"])),
+            "`classes` should be different names, but is [\"a\", \"b\", \"a\"]"
+        );
     }
 
     struct Fraction(f64);

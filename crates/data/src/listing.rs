@@ -97,6 +97,45 @@ impl PartFolders {
             test: named(TEST).map(|entry| entry.path.clone()),
         })
     }
+
+    /// Sets the folder of the test samples to the one that a configuration names by `key`, if it
+    /// names one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is already such a folder, or if the test samples are in the folder
+    /// of the training samples.
+    pub fn with_test(
+        mut self,
+        key: &str,
+        given: Option<&Path>,
+        kind: FileKind,
+    ) -> Result<Self, DataError> {
+        let FileKind { many, .. } = kind;
+        if let (Some(test), Some(given)) = (&self.test, given) {
+            return Err(invalid(
+                test,
+                format_args!(
+                    "there are test {many} here and in {}, the folder of `{key}`: keep one",
+                    given.display()
+                ),
+            ));
+        }
+        self.test = self.test.or(given.map(Path::to_path_buf));
+        if let Some(test) = &self.test
+            && is_within(test, &self.train)
+        {
+            return Err(invalid(
+                test,
+                format_args!(
+                    "the test {many} are in {}, the folder of the training {many}, of which they \
+                     would be a class: move them out",
+                    self.train.display()
+                ),
+            ));
+        }
+        Ok(self)
+    }
 }
 
 impl Listing {
@@ -268,6 +307,12 @@ fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
     }
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(entries)
+}
+
+/// Returns whether a folder is the same as another one, or inside it.
+fn is_within(folder: &Path, other: &Path) -> bool {
+    let folders = folder.canonicalize().ok().zip(other.canonicalize().ok());
+    folders.is_some_and(|(folder, other)| folder.starts_with(other))
 }
 
 fn canonical(folder: &Path) -> Result<PathBuf, DataError> {

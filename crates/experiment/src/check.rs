@@ -3,6 +3,7 @@
 use super::checked::Checked;
 use super::data::Data;
 use super::given_teacher::GivenTeacher;
+use super::given_weights::check_given_weights;
 use super::strategy_context::{notices_of, strategy_context};
 use super::student;
 use anyhow::{Context, Result, ensure};
@@ -17,11 +18,11 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// Checks that a recipe can be run with this data: that batches and labels suffice, that the
-/// weights of every teacher that is not trained exist and fit, and that the losses or the strategy
-/// can be built between these networks, each loss once.
+/// weights of every teacher that is not trained exist, fit and were trained on none of its test
+/// samples, and that the losses or the strategy can be built between these networks, each loss once.
 ///
 /// The rest was checked when the recipe was read. Messages of a strategy about the data go to the
-/// notices.
+/// notices; warnings about weights are in the result.
 ///
 /// # Errors
 ///
@@ -58,6 +59,7 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
             }
         })
         .collect::<Result<_>>()?;
+    let warnings = check_given_weights(recipe, data)?;
     let student = match teachers.first() {
         Some(teacher) => student::prepared(network, teacher, &recipe.student)?,
         None => network,
@@ -66,7 +68,7 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
         describe_losses("the strategy", &recipe.losses);
         let context = strategy_context(recipe, data, seed, notices_of(notices, seed))?;
         let prepared = prepare_checked(&recipe.strategy, &context)?;
-        return Ok(Checked::new(seed, prepared));
+        return Ok(Checked::new(warnings, Some((seed, prepared))));
     }
 
     describe_losses("the student", &recipe.losses);
@@ -83,7 +85,7 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
         };
         teachers.iter().map(context).collect()
     })?;
-    Ok(Checked::default())
+    Ok(Checked::new(warnings, None))
 }
 
 /// Returns a teacher in an ONNX file.

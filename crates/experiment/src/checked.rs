@@ -6,18 +6,29 @@ use std::cell::RefCell;
 /// A strategy without a teacher is prepared by the check, and the run of that seed trains what was
 /// prepared. Losses of a trained teacher are built again once it is trained: some of them are
 /// initialized from its weights or from its outputs.
-#[derive(Default)]
-pub struct Checked(RefCell<Option<(u64, Prepared)>>);
+pub struct Checked {
+    prepared: RefCell<Option<(u64, Prepared)>>,
+    warnings: Vec<String>,
+}
 
 impl Checked {
-    /// Creates the result of a check that has prepared the strategy for a seed.
-    pub(super) fn new(seed: u64, prepared: Prepared) -> Self {
-        Self(RefCell::new(Some((seed, prepared))))
+    /// Creates the result of a check, with its warnings and the strategy that it has prepared for a
+    /// seed.
+    pub(super) fn new(warnings: Vec<String>, prepared: Option<(u64, Prepared)>) -> Self {
+        Self {
+            prepared: RefCell::new(prepared),
+            warnings,
+        }
+    }
+
+    /// Returns the warnings about the weights of teachers that are not trained.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Takes the prepared strategy of a seed, if the check has prepared it.
     pub(super) fn take(&self, seed: u64) -> Option<Prepared> {
-        let prepared = self.0.borrow_mut().take_if(|(of, _)| *of == seed);
+        let prepared = self.prepared.borrow_mut().take_if(|(of, _)| *of == seed);
         prepared.map(|(_, prepared)| prepared)
     }
 }

@@ -5,7 +5,8 @@ use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
 use burn_distill::core::Seed;
-use burn_distill::data::{BatchLoader, Samples, TrainTestData, Views};
+use burn_distill::data::{BatchLoader, Normalization, Samples, TrainTestData, Views};
+use burn_distill::interchange::ModelDescription;
 use burn_distill_recipe::{
     AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe, Registry,
     Strategy, Task, TeacherRecipe, TrainingRecipe,
@@ -33,6 +34,29 @@ pub struct Data {
 impl Data {
     /// Loads and splits the data that a recipe names.
     pub fn load(recipe: &DataRecipe, registry: &Registry) -> Result<Self> {
+        Self::load_normalized(recipe, registry, None)
+    }
+
+    /// Loads and splits data for a model: images without constants of their own are normalized by
+    /// those of the model, as they were measured on its training samples, and not by other ones that
+    /// are measured on this data.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the data cannot be loaded or split.
+    pub fn load_for(
+        model: &ModelDescription,
+        recipe: &DataRecipe,
+        registry: &Registry,
+    ) -> Result<Self> {
+        Self::load_normalized(recipe, registry, model.normalization.as_ref())
+    }
+
+    fn load_normalized(
+        recipe: &DataRecipe,
+        registry: &Registry,
+        known: Option<&Normalization>,
+    ) -> Result<Self> {
         let published = recipe.load(registry)?;
         let parts = Split::of(recipe).apply(&published)?;
         for (name, part, key) in [
@@ -56,7 +80,7 @@ impl Data {
                 published.train.len()
             );
         }
-        let parts = parts.normalized();
+        let parts = parts.normalized(known);
         let Parts {
             train,
             validation,
@@ -188,6 +212,7 @@ impl Data {
             window: self.train.window(),
             data: DataOrigin {
                 name: self.recipe.source.name().to_string(),
+                key: self.recipe.source.key().to_string(),
                 sha256: self.checksum().to_string(),
                 split: Split::of(&self.recipe),
             },

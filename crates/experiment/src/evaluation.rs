@@ -116,6 +116,7 @@ pub fn check_data(model: &ModelDescription, data: &Data) -> Result<Option<String
         data: known.clone().unwrap_or(DataOrigin {
             name: "the data of the model".into(),
             sha256: String::new(),
+            key: data.recipe().source.key().into(),
             split: Split::of(data.recipe()),
         }),
         ..expected.clone()

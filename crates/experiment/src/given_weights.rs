@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// Checks the weights of all teachers that are not trained, and returns warnings.
 ///
+/// This is a part of [`check`](super::check()), without which no experiment is run.
+///
 /// # Errors
 ///
 /// Returns an error that names the key and the file if weights cannot be read, if they are of

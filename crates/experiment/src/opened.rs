@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_distill::interchange::{DESCRIPTION_FILE, Keys, Model, ModelDescription, load, load_into};
-use burn_distill_recipe::{DataRecipe, ModelRecipe, Registry, Task};
+use burn_distill_recipe::{DataRecipe, ModelRecipe, Registry, SourceRecipe, Task};
 use serde_json::Value;
 use std::path::Path;
 
@@ -65,29 +65,82 @@ fn open_exported(folder: &Path, registry: &Registry, device: &Device) -> Result<
     Ok(Model::new(network.to_device(device), description, device))
 }
 
-/// Loads the data that a model was trained on, split as for its training.
+/// Loads the data that the model in a folder was trained on, split as for its training: the data of
+/// the recipe of a run, or the data set that the description of an exported model names.
 ///
 /// # Errors
 ///
-/// Returns an error that asks for the data if the model does not name it or if it is not a data set
-/// of the registry, or an error if the data cannot be loaded.
-pub fn data_of(model: &ModelDescription, registry: &Registry) -> Result<Data> {
-    let Some(DataOrigin { name, split, .. }) = origin_of(model) else {
+/// Returns an error that asks for the data if an exported model does not name it, or if it is not a
+/// data set of the registry, or an error if the data cannot be loaded.
+pub fn data_of(folder: &Path, model: &ModelDescription, registry: &Registry) -> Result<Data> {
+    if !folder.join(DESCRIPTION_FILE).exists() {
+        let run = FinishedRun::open(folder, registry)?;
+        return Data::load_for(model, &run.recipe().data, registry);
+    }
+    let Some(DataOrigin {
+        name, key, split, ..
+    }) = origin_of(model)
+    else {
         bail!("the model does not name its data: give the data by --data");
     };
-    if !registry.datasets().any(|entry| entry.name == name) {
-        bail!(
-            "the data of the model, {name}, is not a data set of this program: give a recipe with its \
-             `[data]` by --data recipe.toml"
-        );
-    }
+    // A data set of the registry may have the name of own data.
+    ensure!(
+        key == SourceRecipe::NAME,
+        "the model was trained on own data, {name}, and an exported model does not say where it is: give \
+         a recipe with it as `data.{key}` by --data recipe.toml"
+    );
+    ensure!(
+        registry.datasets().any(|entry| entry.name == name),
+        "the data of the model, {name}, is not a data set of this program: give a recipe with its \
+         `[data]` by --data recipe.toml"
+    );
     let mut table = toml::Table::try_from(&split)?;
-    table.insert("name".into(), name.into());
+    table.insert(SourceRecipe::NAME.into(), name.into());
     let recipe: DataRecipe = table.try_into()?;
-    Data::load(&recipe, registry)
+    Data::load_for(model, &recipe, registry)
 }
 
 /// Returns the training data that a model records, if it records any.
 pub(super) fn origin_of(model: &ModelDescription) -> Option<DataOrigin> {
     serde_json::from_value(model.data.clone()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::provenance::tests::origin;
+    use super::*;
+    use burn_distill::architecture::MlpConfig;
+    use burn_distill::interchange::ArchitectureDescription;
+    use burn_distill_recipe::InputShape;
+    use std::fs;
+
+    /// Returns the data of an exported model that records this origin.
+    fn data(origin: &DataOrigin) -> Result<Data> {
+        let network = MlpConfig::new(vec![2], [1, 8, 8], 10).init(&Device::flex());
+        let architecture = ArchitectureDescription {
+            name: "mlp-2".into(),
+            options: serde_json::Map::new(),
+        };
+        let input = InputShape::Image([1, 8, 8]);
+        let classes = (0..10).map(|class| class.to_string()).collect();
+        let mut model = ModelDescription::new(&network, architecture, input, classes, None);
+        model.data = Some(serde_json::to_value(origin).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(DESCRIPTION_FILE), "").unwrap();
+        data_of(folder.path(), &model, &Registry::standard())
+    }
+
+    #[test]
+    fn own_data_is_not_that_of_the_registry_with_its_name() {
+        let mut origin = origin().data;
+        origin.name = "digits".into();
+        assert_eq!(data(&origin).unwrap().name(), "digits");
+
+        origin.key = "folder".into();
+        assert_eq!(
+            data(&origin).err().unwrap().to_string(),
+            "the model was trained on own data, digits, and an exported model does not say where it is: \
+             give a recipe with it as `data.folder` by --data recipe.toml"
+        );
+    }
 }

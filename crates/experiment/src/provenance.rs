@@ -2,7 +2,7 @@ use super::split::Split;
 use anyhow::{Result, bail, ensure};
 use burn_distill::data::{ByteWindow, Normalization, Preprocessing, TableEncoding};
 use burn_distill::strategy::WeightsFile;
-use burn_distill_recipe::InputShape;
+use burn_distill_recipe::{InputShape, SourceRecipe};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,13 +44,20 @@ pub struct Provenance {
 /// Training data of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataOrigin {
-    /// Name of the data set.
+    /// Name of the data set, or of own data.
     pub name: String,
+    /// Key of the name in `[data]`: `name` for a data set of the registry, another one for own data.
+    #[serde(default = "registry_key")]
+    pub key: String,
     /// SHA-256 of its samples and labels, in hexadecimal.
     pub sha256: String,
     /// Split; the network was trained on its training part.
     #[serde(flatten)]
     pub split: Split,
+}
+
+fn registry_key() -> String {
+    SourceRecipe::NAME.into()
 }
 
 impl Provenance {
@@ -166,6 +173,7 @@ pub(super) mod tests {
             window: None,
             data: DataOrigin {
                 name: "pets".into(),
+                key: "name".into(),
                 sha256: "0".into(),
                 split: Split {
                     test: 0.25,

@@ -1,6 +1,6 @@
 use anyhow::{Result, ensure};
-use burn_distill::data::{Samples, TrainTestData};
-use burn_distill_recipe::{AnyDataset, DataRecipe};
+use burn_distill::data::{Normalization, Samples, TrainTestData};
+use burn_distill_recipe::{AnyDataset, DataRecipe, Measured};
 use serde::{Deserialize, Serialize};
 
 /// Split of a data set, by the keys of a recipe.
@@ -71,19 +71,29 @@ impl Split {
 
 impl Parts {
     /// Returns the parts, normalized by constants that are measured on the training samples if the
-    /// data set does not have constants.
+    /// data set does not have constants, or by the known ones of a network.
+    ///
+    /// Known constants of other channels are not used.
     ///
     /// # Errors
     ///
     /// Returns an error if the constants cannot be measured on the training samples.
-    pub fn normalized(self) -> Result<Self> {
+    pub fn normalized(self, known: Option<&Normalization>) -> Result<Self> {
         let Some(measured) = self.train.measured()? else {
             return Ok(self);
         };
+        let constants = match (measured, known) {
+            (Measured::Channels(measured), Some(known))
+                if known.mean.len() == measured.mean.len() =>
+            {
+                Measured::Channels(known.clone())
+            }
+            (measured, _) => measured,
+        };
         Ok(Self {
-            train: self.train.normalized_by(&measured),
-            validation: self.validation.normalized_by(&measured),
-            test: self.test.normalized_by(&measured),
+            train: self.train.normalized_by(&constants),
+            validation: self.validation.normalized_by(&constants),
+            test: self.test.normalized_by(&constants),
         })
     }
 }

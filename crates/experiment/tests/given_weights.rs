@@ -1,9 +1,9 @@
-//! Weights of a teacher that were trained on data of the same name.
+//! Weights of a teacher that were trained on data of the same name, in the check of a run.
 
 mod common;
 
-use burn_distill_experiment::{Data, check_given_weights};
-use burn_distill_recipe::{ArrayDataset, Registry, parse};
+use burn_distill_experiment::{Checked, Data, check};
+use burn_distill_recipe::{ArrayDataset, Notices, Registry, parse};
 use std::fs;
 
 const TRAINING: &str = "training = { epochs = 1, batch_size = 16 }";
@@ -53,29 +53,33 @@ mod line {
 }
 
 #[test]
-fn data_of_the_same_name_with_other_contents_is_warned_of() {
+fn the_data_of_given_weights_is_checked() {
     let folder = tempfile::tempdir().unwrap();
-    let recipe = |weights: &str| {
+    let recipe = |split_seed: u64, weights: &str| {
         format!(
-            "name = 'points'\ndata = {{ name = 'points' }}\n\
+            "name = 'points'\ndata = {{ name = 'points', split_seed = {split_seed} }}\n\
              teacher = {{ model = 'line', {weights} {TRAINING} }}\n\
              student = {{ model = 'line', {TRAINING} }}\nloss = [{{ kind = 'kd' }}]"
         )
     };
-    common::run(folder.path(), &recipe(""), &registry(0.0)).unwrap();
+    common::run(folder.path(), &recipe(0, ""), &registry(0.0)).unwrap();
     let weights = folder.path().join("run/seed-0/teacher/model.bpk");
 
-    let warnings = |first: f32| {
+    let checked = |first: f32, split_seed: u64| -> anyhow::Result<Checked> {
         let file = folder.path().join("again.toml");
-        let text = recipe(&format!("weights = '{}',", weights.display()));
-        fs::write(&file, text).unwrap();
-        let recipe = parse(&file, &[], &registry(first)).unwrap();
-        let data = Data::load(&recipe.data, &recipe.registry).unwrap();
-        check_given_weights(&recipe, &data).unwrap()
+        let text = recipe(split_seed, &format!("weights = '{}',", weights.display()));
+        fs::write(&file, text)?;
+        let recipe = parse(&file, &[], &registry(first))?;
+        let data = Data::load(&recipe.data, &recipe.registry)?;
+        check(&recipe, &data, &Notices::default())
     };
 
-    assert!(warnings(0.0).is_empty());
-    let [warning] = &warnings(-1.0)[..] else {
+    assert!(checked(0.0, 0).unwrap().warnings().is_empty());
+    let error = format!("{:#}", checked(0.0, 1).err().unwrap());
+    assert!(error.starts_with("teacher.weights: "), "{error}");
+    assert!(error.contains("of the test samples of this run"), "{error}");
+    let other = checked(-1.0, 0).unwrap();
+    let [warning] = other.warnings() else {
         panic!("one warning");
     };
     let expected =

@@ -50,10 +50,11 @@ impl Recorded {
         self.rows.first().map_or(0, Vec::len)
     }
 
-    /// Returns the most likely class of each file.
+    /// Returns the most likely class of each file, the first one of equal ones.
     pub fn classes(&self) -> Vec<usize> {
         let likeliest = |row: &Vec<f32>| {
-            let classes = row.iter().enumerate();
+            // Of equal values, `max_by` returns the last one.
+            let classes = row.iter().enumerate().rev();
             let largest = classes.max_by(|(_, a), (_, b)| a.total_cmp(b));
             largest.map_or(0, |(class, _)| class)
         };
@@ -101,5 +102,16 @@ impl Teacher<Tokens> for Recorded {
         let shape = [batch.ids.len(), values.len() / batch.ids.len().max(1)];
         let device = batch.view().ids.device().without_autodiff();
         Knowledge::from_logits(Tensor::from_data(TensorData::new(values, shape), &device))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_logits_the_first_is_the_class() {
+        let rows = vec![vec![1.0, 3.0, 3.0], vec![2.0; 3], vec![0.0, 1.0, 2.0]];
+        assert_eq!(Recorded::new(rows).classes(), [1, 0, 2]);
     }
 }

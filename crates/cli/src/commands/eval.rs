@@ -3,6 +3,7 @@ use crate::output::{self, note};
 use crate::{device, table};
 use anyhow::{Context, Result};
 use burn_distill::data::DataSource;
+use burn_distill::interchange::ModelDescription;
 use burn_distill_experiment::{Data, Evaluation, Part, check_data, data_of, open_model};
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{DataRecipe, Registry, parse};
@@ -21,8 +22,8 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
     let device = device::select(&args.device)?;
     let model = open_model(&args.model, args.seed, &registry, &device)?;
     let data = match &args.data {
-        Some(name) => load(name, &registry)?,
-        None => data_of(&model.description, &registry)
+        Some(name) => load(name, &model.description, &registry)?,
+        None => data_of(&args.model, &model.description, &registry)
             .with_context(|| args.model.display().to_string())?,
     };
     let warning =
@@ -37,19 +38,19 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
     output::print(text(&evaluation, args.wide))
 }
 
-/// Loads the data of that name, or the data of a recipe.
-fn load(name: &str, registry: &Registry) -> Result<Data> {
+/// Loads the data of that name, or the data of a recipe, for a model.
+fn load(name: &str, model: &ModelDescription, registry: &Registry) -> Result<Data> {
     let path = Path::new(name);
     if path
         .extension()
         .is_some_and(|extension| extension == "toml")
     {
-        return Data::load(&parse(path, &[], registry)?.data, registry);
+        return Data::load_for(model, &parse(path, &[], registry)?.data, registry);
     }
     let name = registry.dataset_name(name).context("--data")?;
     let table: Table = [("name".to_string(), name.into())].into_iter().collect();
     let recipe: DataRecipe = table.try_into()?;
-    Data::load(&recipe, registry)
+    Data::load_for(model, &recipe, registry)
 }
 
 fn text(evaluation: &Evaluation, wide: bool) -> String {

@@ -4,7 +4,7 @@ use crate::output::{self, note};
 use crate::{device, progress, stop, summary, table};
 use anyhow::{Context, Result, ensure};
 use burn_distill::data::DataSource;
-use burn_distill_experiment::{Data, Experiment, RunFolder, check, check_given_weights};
+use burn_distill_experiment::{Data, Experiment, RunFolder, check};
 use burn_distill_recipe::{Notices, Registry, check_untrained, parse, warnings};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
     let notices = Notices::default();
     let checked =
         check(&recipe, &data, &notices).with_context(|| args.recipe.display().to_string())?;
-    for warning in check_given_weights(&recipe, &data)? {
+    for warning in checked.warnings() {
         note(format_args!("warning: {warning}"));
     }
 

@@ -61,9 +61,20 @@ fn the_recipe_of_a_folder_runs_and_is_resumed() {
     );
     assert_eq!(first["classes"][1]["name"], "below");
 
+    // The recipe of the run names the data.
+    let place = out.display().to_string();
+    let output = program(&["eval", place.as_str(), "--json"])
+        .output()
+        .unwrap();
+    assert_success(&output);
+    let evaluation: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        evaluation["accuracy"],
+        first["distilled"]["accuracy"]["per_seed"][0]
+    );
+
     // What is finished is loaded, also from another folder and with the written recipe.
     let written = out.join("recipe.toml").display().to_string();
-    let place = out.display().to_string();
     let resume = ["run", written.as_str(), "--out", place.as_str(), "--resume"];
     let mut resumed = program(&resume);
     assert_success(&resumed.current_dir(root.path()).output().unwrap());

@@ -95,19 +95,11 @@ impl ByteFolderConfig {
             train,
             validation,
             test,
-        } = PartFolders::of(&self.bytes, FILES)?;
-        let test = match (test, &self.test_bytes) {
-            (Some(test), Some(other)) => {
-                return Err(invalid(
-                    &test,
-                    format_args!(
-                        "there are test files here and in {}, the folder of `test_bytes`: keep one",
-                        other.display()
-                    ),
-                ));
-            }
-            (test, other) => test.or(other.clone()),
-        };
+        } = PartFolders::of(&self.bytes, FILES)?.with_test(
+            "test_bytes",
+            self.test_bytes.as_deref(),
+            FILES,
+        )?;
         let train = self.part(&train, None)?;
         let part = |folder: Option<PathBuf>| {
             let part = folder.map(|folder| self.part(&folder, Some(train.classes())));

@@ -112,6 +112,25 @@ fn parts_have_folders_of_their_own() {
 }
 
 #[test]
+fn test_files_among_the_training_files_are_refused() {
+    let files = folder(&[("a/x", b"1"), ("b/x", b"2"), ("held-out/a/y", b"3")]);
+    let config = |test: &str| ByteFolderConfig {
+        test_bytes: Some(files.path().join(test)),
+        ..config(&files)
+    };
+    assert_eq!(
+        refusal(config("held-out").load(), &files),
+        "files/held-out: the test files are in files, the folder of the training files, of which \
+         they would be a class: move them out"
+    );
+    let itself = refusal(config("a/..").load(), &files);
+    assert!(
+        itself.contains("of which they would be a class"),
+        "{itself}"
+    );
+}
+
+#[test]
 fn small_files_are_left_out() {
     let folder = folder(&[
         ("a/x", b"1234567"),

@@ -1,6 +1,8 @@
 //! Contents of image files as pixels.
 
 use super::decoded::DecodedImage;
+#[cfg(feature = "images")]
+use super::jpeg;
 
 /// Largest number of pixels of an image, as in Pillow.
 #[cfg(feature = "images")]
@@ -68,7 +70,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(in_words)?;
-    if format == image::ImageFormat::Jpeg && is_cut_off(bytes) {
+    if format == image::ImageFormat::Jpeg && jpeg::is_cut_off(bytes) {
         return Err("the end of the file is missing".into());
     }
     image.apply_orientation(orientation);
@@ -99,15 +101,6 @@ fn is_decoded(format: image::ImageFormat) -> bool {
 fn planes(interleaved: &[u8]) -> Vec<u8> {
     let plane = |channel| interleaved.iter().skip(channel).step_by(3).copied();
     (0..3).flat_map(plane).collect()
-}
-
-/// Returns whether the last scan of a JPEG file has no end: the decoder fills the missing part with
-/// gray.
-#[cfg(feature = "images")]
-fn is_cut_off(bytes: &[u8]) -> bool {
-    // Within a scan, the byte after FF is never one of these.
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xFF, marker]);
-    last(0xD9) < last(0xDA)
 }
 
 /// Returns the message of the decoder, on one line.

@@ -33,32 +33,11 @@ impl ImageFolderConfig {
             train,
             validation,
             test,
-        } = PartFolders::of(&self.folder, IMAGES)?;
-        let test = match (test, &self.test_folder) {
-            (Some(test), Some(other)) => {
-                return Err(invalid(
-                    &test,
-                    format_args!(
-                        "there are test images here and in {}, the folder of `test_folder`: keep \
-                         one",
-                        other.display()
-                    ),
-                ));
-            }
-            (test, other) => test.or(other.clone()),
-        };
-        if let Some(test) = &test
-            && is_within(test, &train)
-        {
-            return Err(invalid(
-                test,
-                format_args!(
-                    "the test images are in {}, the folder of the training images, of which they \
-                     would be a class: move them out",
-                    train.display()
-                ),
-            ));
-        }
+        } = PartFolders::of(&self.folder, IMAGES)?.with_test(
+            "test_folder",
+            self.test_folder.as_deref(),
+            IMAGES,
+        )?;
         let memory = Memory::of_mib(self.memory_mib);
         let train = self.part(&train, None, &memory)?;
         let classes = train.classes.clone();
@@ -175,12 +154,6 @@ impl ImageFolderConfig {
         }
         Ok([channels, height, width])
     }
-}
-
-/// Returns whether a folder is the same as another one, or inside it.
-fn is_within(folder: &Path, other: &Path) -> bool {
-    let folders = folder.canonicalize().ok().zip(other.canonicalize().ok());
-    folders.is_some_and(|(folder, other)| folder.starts_with(other))
 }
 
 /// Logs a warning if there are test images among the training images.

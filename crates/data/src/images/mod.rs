@@ -5,6 +5,8 @@ mod dataset;
 mod decode;
 mod decoded;
 mod files;
+#[cfg(feature = "images")]
+mod jpeg;
 mod load;
 mod preprocessing;
 mod progress;

@@ -153,14 +153,7 @@ impl Check for CsvConfig {
         let found = format!("`{}` too", self.delimiter);
         check::ensure(!same, "quote", "another character than `delimiter`", found)?;
         if let Some(classes) = &self.classes {
-            check::at_least("classes", classes.len(), 2)?;
-            let repeated = repeated(classes);
-            check::ensure(
-                repeated.is_none(),
-                "classes",
-                "different names",
-                list(classes),
-            )?;
+            check::class_names("classes", classes)?;
         }
         // A column is of one kind, and the label is not an input.
         let mut taken = vec![("label", &self.label)];
@@ -175,11 +168,6 @@ impl Check for CsvConfig {
         }
         Ok(())
     }
-}
-
-fn repeated(names: &[String]) -> Option<&String> {
-    let mut rest = names.iter().enumerate();
-    rest.find_map(|(place, name)| names[..place].contains(name).then_some(name))
 }
 
 fn list(names: &[String]) -> String {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 /// Regular expressions by which the tensors of a checkpoint are renamed.
 ///
 /// Each pattern is replaced wherever it occurs in a name. `$1` in the replacement stands for the
-/// first group of the pattern. The patterns are applied one after the other.
+/// first group of the pattern, and `$$` for a dollar sign. The patterns are applied one after the other.
 ///
 /// ```
 /// use burn_distill_interchange::KeyMap;
@@ -76,20 +76,25 @@ fn in_a_line(error: &regex::Error) -> String {
 }
 
 /// Returns a replacement in which every `$1` is `${1}`, so that digits and letters may follow.
+///
+/// In `$$1` the first two characters stand for a dollar sign, so that `1` is a plain digit.
 fn braced(replacement: &str) -> String {
     let mut braced = String::new();
     let mut rest = replacement;
     while let Some(place) = rest.find('$') {
         let (before, after) = rest.split_at(place + 1);
-        let digits = after.len()
-            - after
-                .trim_start_matches(|it: char| it.is_ascii_digit())
-                .len();
         braced.push_str(before);
-        if digits > 0 {
-            braced.push_str(&format!("{{{}}}", &after[..digits]));
+        if let Some(after) = after.strip_prefix('$') {
+            braced.push('$');
+            rest = after;
+            continue;
         }
-        rest = &after[digits..];
+        let other = after.trim_start_matches(|it: char| it.is_ascii_digit());
+        let digits = &after[..after.len() - other.len()];
+        if !digits.is_empty() {
+            braced.push_str(&format!("{{{digits}}}"));
+        }
+        rest = other;
     }
     braced + rest
 }
@@ -112,6 +117,16 @@ mod tests {
         // A dollar sign is doubled, and an unknown group is empty.
         assert_eq!(KeyMap::new([("^", "$$")]).unwrap().apply("a"), "$a");
         assert_eq!(KeyMap::new([("^", "$7b")]).unwrap().apply("a"), "ba");
+        for (replacement, expected) in [
+            ("$$1", "$1"),
+            ("$$$1", "$a"),
+            ("$$$$1", "$$1"),
+            ("$1$$", "a$"),
+            ("${1}2", "a2"),
+        ] {
+            let keys = KeyMap::new([("(a)", replacement)]).unwrap();
+            assert_eq!(keys.apply("a"), expected, "{replacement}");
+        }
     }
 
     #[test]

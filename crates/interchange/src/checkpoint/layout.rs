@@ -41,6 +41,15 @@ pub(super) fn in_burn(layout: &[CheckpointTensor]) -> Vec<CheckpointTensor> {
     tensors.collect()
 }
 
+/// Ends of the types of normalizations, whose `gamma` and `beta` are `weight` and `bias` in PyTorch.
+const NORMS: [&str; 5] = [
+    "BatchNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
+    "RmsNorm",
+];
+
 /// A tensor in the module tree.
 struct Found {
     path: Vec<String>,
@@ -58,16 +67,16 @@ impl Found {
             shape: self.shape.clone(),
             transposed: false,
         };
-        let is_norm = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm"]
-            .iter()
-            .any(|name| self.module.ends_with(name));
-        if is_norm && let Some((parent, name)) = tensor.path.rsplit_once('.') {
-            let name = match name {
+        let is_norm = NORMS.iter().any(|name| self.module.ends_with(name));
+        if is_norm && let Some(name) = self.path.last() {
+            let name = match name.as_str() {
                 "gamma" => "weight",
                 "beta" => "bias",
                 name => name,
             };
-            tensor.original = format!("{parent}.{name}");
+            let parents = &self.path[..self.path.len() - 1];
+            let parents = parents.iter().map(String::as_str);
+            tensor.original = parents.chain([name]).collect::<Vec<_>>().join(".");
         }
         if self.module.ends_with(":Linear") && self.shape.len() == 2 {
             tensor.shape.reverse();
@@ -121,6 +130,9 @@ impl ModuleVisitor for Lister {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::nn::{
+        BatchNormConfig, GroupNormConfig, InstanceNormConfig, LayerNormConfig, RmsNormConfig,
+    };
     use burn::tensor::Device;
     use burn_distill_architecture::{NetworkConfig, catalog};
     use burn_distill_core::tensors;
@@ -130,6 +142,34 @@ mod tests {
         tensors
             .map(|(path, data)| (path, data.shape().as_slice().to_vec()))
             .collect()
+    }
+
+    fn names(module: &impl Module) -> Vec<String> {
+        let layout = layout_of(module).into_iter();
+        layout.map(|tensor| tensor.original).collect()
+    }
+
+    #[test]
+    fn a_normalization_has_the_names_of_pytorch_alone_and_in_a_module() {
+        let device = &Device::flex();
+        let layer = LayerNormConfig::new(2).init(device);
+        assert_eq!(names(&layer), ["weight", "bias"]);
+        let nested = vec![layer];
+        assert_eq!(names(&nested), ["0.weight", "0.bias"]);
+        assert_eq!(layout_of(&nested)[0].path, "0.gamma");
+        assert_eq!(
+            names(&BatchNormConfig::new(2).init(device)),
+            ["weight", "bias", "running_mean", "running_var"]
+        );
+        assert_eq!(names(&RmsNormConfig::new(2).init(device)), ["weight"]);
+        assert_eq!(
+            names(&GroupNormConfig::new(1, 2).init(device)),
+            ["weight", "bias"]
+        );
+        assert_eq!(
+            names(&InstanceNormConfig::new(2).init(device)),
+            ["weight", "bias"]
+        );
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl OnnxFile {
                 ),
             )
         })?;
+        Self::of_model(path, model)
+    }
+
+    /// Checks the contents of a file.
+    pub(super) fn of_model(path: &Path, model: ModelProto) -> Result<Self, OnnxError> {
         let mut read = Self {
             path: path.into(),
             model,

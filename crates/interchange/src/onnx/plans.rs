@@ -5,6 +5,7 @@ use super::file::OnnxFile;
 use super::host::HostInput;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use tract_onnx::model::ParseResult;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::*;
 
@@ -39,6 +40,22 @@ impl fmt::Debug for Plans {
     }
 }
 
+/// Reads a part of the graph of a file.
+///
+/// # Errors
+///
+/// Returns the error of the runtime, which names the node.
+pub fn parse(file: &OnnxFile, part: GraphProto) -> TractResult<ParseResult> {
+    let model = ModelProto {
+        graph: Some(part),
+        opset_import: file.model().opset_import.clone(),
+        ir_version: file.model().ir_version,
+        ..ModelProto::default()
+    };
+    let onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    onnx.parse(&model, file.folder().to_str())
+}
+
 impl Plans {
     /// Reads a part of the graph of a file.
     ///
@@ -46,17 +63,8 @@ impl Plans {
     ///
     /// Returns the error of the runtime, which names the node.
     pub fn new(file: &OnnxFile, part: GraphProto) -> TractResult<Self> {
-        let model = ModelProto {
-            graph: Some(part),
-            opset_import: file.model().opset_import.clone(),
-            ir_version: file.model().ir_version,
-            ..ModelProto::default()
-        };
-        let folder = file.folder().to_str();
-        let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-        let parsed = onnx.parse(&model, folder)?;
         Ok(Self {
-            model: parsed.model,
+            model: parse(file, part)?.model,
             latest: Mutex::new(Vec::new()),
         })
     }

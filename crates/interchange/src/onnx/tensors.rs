@@ -98,24 +98,14 @@ fn check(tensor: &TensorProto, folder: &Path) -> Result<Option<PathBuf>, String>
     let mut sizes = tensor.dims.iter();
     let elements = sizes.try_fold(1_u64, |count, &size| count.checked_mul(size.unsigned_abs()));
     let bytes = |width: u64| elements.and_then(|count| count.checked_mul(width));
-    let is_text = tensor.data_type == DataType::String as i32;
-    let width = size_of(tensor.data_type);
-    let (Some(width), false) = (width, is_text) else {
-        return match is_text {
-            true if elements == Some(tensor.string_data.len() as u64) => {
-                let utf8 = |text: &Vec<u8>| std::str::from_utf8(text).is_ok();
-                match tensor.string_data.iter().all(utf8) {
-                    true => Ok(None),
-                    false => Err("holds text that is not in UTF-8".into()),
-                }
-            }
-            true => Err(promises(tensor, tensor.string_data.len() as u64, "texts")),
-            false => Err(format!(
-                "is of {}, a type of numbers that is not supported: export the model in float32 or \
-                 float16",
-                kind_of(tensor.data_type)
-            )),
-        };
+    if tensor.data_type == DataType::String as i32 {
+        return text(tensor, elements).map(|()| None);
+    }
+    let Some(width) = size_of(tensor.data_type) else {
+        return Err(format!(
+            "is of {}, a type of numbers that is not supported: export the model in float32 or float16",
+            kind_of(tensor.data_type)
+        ));
     };
     let expected = bytes(width);
     if !tensor.raw_data.is_empty() {
@@ -135,9 +125,43 @@ fn check(tensor: &TensorProto, folder: &Path) -> Result<Option<PathBuf>, String>
         Ok(DataType::Int64 | DataType::Uint64) => tensor.int64_data.len(),
         _ => tensor.int32_data.len(),
     };
-    match elements == Some(found as u64) {
-        true => Ok(None),
-        false => Err(promises(tensor, found as u64, "numbers")),
+    let is_complete = |found: usize| elements == Some(found as u64);
+    if is_complete(found) {
+        return Ok(None);
+    }
+    let unsigned = [DataType::Uint32, DataType::Uint64].map(|kind| kind as i32);
+    if unsigned.contains(&tensor.data_type) && is_complete(tensor.uint64_data.len()) {
+        return Err(format!(
+            "is of {} and stored as `uint64_data`, which is not supported: store it as raw data, which \
+             `onnx.numpy_helper.from_array` does",
+            kind_of(tensor.data_type)
+        ));
+    }
+    Err(promises(tensor, found as u64, "numbers"))
+}
+
+/// Checks a constant of text, whose only valid place is `string_data`. A runtime that finds other data
+/// beside it reads these, and panics.
+fn text(tensor: &TensorProto, elements: Option<u64>) -> Result<(), String> {
+    let is_external = tensor.data_location == Some(DataLocation::External as i32);
+    if is_external || !tensor.raw_data.is_empty() {
+        let found = match is_external {
+            true => "in another file",
+            false => "as raw data",
+        };
+        return Err(format!(
+            "is of text that is stored {found}, but ONNX stores text as `string_data` only: the file is \
+             damaged"
+        ));
+    }
+    let found = tensor.string_data.len() as u64;
+    if elements != Some(found) {
+        return Err(promises(tensor, found, "texts"));
+    }
+    let mut texts = tensor.string_data.iter();
+    match texts.all(|text| std::str::from_utf8(text).is_ok()) {
+        true => Ok(()),
+        false => Err("holds text that is not in UTF-8".into()),
     }
 }
 
@@ -218,5 +242,99 @@ fn external(tensor: &TensorProto, folder: &Path, expected: Option<u64>) -> Resul
             tensor.dims,
             kind_of(tensor.data_type)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(tensor: TensorProto) -> Result<Vec<PathBuf>, String> {
+        let graph = GraphProto {
+            initializer: vec![tensor],
+            ..GraphProto::default()
+        };
+        check_all(&graph, Path::new("."))
+    }
+
+    fn two_texts() -> TensorProto {
+        TensorProto {
+            name: "words".into(),
+            dims: vec![2],
+            data_type: DataType::String as i32,
+            string_data: vec![b"a".to_vec(), b"b".to_vec()],
+            ..TensorProto::default()
+        }
+    }
+
+    #[test]
+    fn text_is_stored_as_such_only() {
+        assert_eq!(checked(two_texts()), Ok(Vec::new()));
+
+        let raw = TensorProto {
+            raw_data: vec![0; 2],
+            ..two_texts()
+        };
+        assert_eq!(
+            checked(raw).unwrap_err(),
+            "the constant `words` is of text that is stored as raw data, but ONNX stores text as \
+             `string_data` only: the file is damaged"
+        );
+        let external = TensorProto {
+            data_location: Some(DataLocation::External as i32),
+            ..two_texts()
+        };
+        let error = checked(external).unwrap_err();
+        assert!(
+            error.contains("text that is stored in another file"),
+            "{error}"
+        );
+        let short = TensorProto {
+            dims: vec![3],
+            ..two_texts()
+        };
+        assert!(
+            checked(short)
+                .unwrap_err()
+                .contains("the file holds 2 texts for it")
+        );
+    }
+
+    #[test]
+    fn numbers_without_sign_are_raw_data() {
+        for (data_type, name, width) in [
+            (DataType::Uint32, "uint32", 4),
+            (DataType::Uint64, "uint64", 8),
+        ] {
+            let sizes = TensorProto {
+                name: "sizes".into(),
+                dims: vec![2],
+                data_type: data_type as i32,
+                ..TensorProto::default()
+            };
+            let raw = TensorProto {
+                raw_data: vec![0; 2 * width],
+                ..sizes.clone()
+            };
+            assert_eq!(checked(raw), Ok(Vec::new()));
+
+            let listed = TensorProto {
+                uint64_data: vec![3, 4],
+                ..sizes.clone()
+            };
+            assert_eq!(
+                checked(listed).unwrap_err(),
+                format!(
+                    "the constant `sizes` is of {name} and stored as `uint64_data`, which is not supported: \
+                     store it as raw data, which `onnx.numpy_helper.from_array` does"
+                )
+            );
+            let short = TensorProto {
+                uint64_data: vec![3],
+                ..sizes
+            };
+            let error = checked(short).unwrap_err();
+            assert!(error.ends_with("the file is damaged"), "{error}");
+        }
     }
 }

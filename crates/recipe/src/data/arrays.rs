@@ -470,7 +470,7 @@ impl Check for ArraysConfig {
             "missing",
         )?;
         match &self.classes {
-            Some(classes) => check::at_least("classes", classes.len(), 2),
+            Some(classes) => check::class_names("classes", classes),
             None => Ok(()),
         }
     }

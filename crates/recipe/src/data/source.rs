@@ -13,8 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use toml::{Table, Value};
 
-/// Key of a data set of the registry.
-const NAME: &str = "name";
+const NAME: &str = SourceRecipe::NAME;
 
 /// The kinds of own data, each with its key.
 const KINDS: [Kind; 4] = [
@@ -91,6 +90,9 @@ impl Serialize for OwnSource {
 }
 
 impl SourceRecipe {
+    /// Key of a data set of the registry in `[data]`.
+    pub const NAME: &str = "name";
+
     /// Returns the name of the data in reports.
     pub fn name(&self) -> &str {
         match self {

@@ -132,6 +132,19 @@ fn files_that_are_no_whole_image_are_refused_with_the_reason() {
     }
 }
 
+#[test]
+fn data_after_the_end_of_an_image_are_ignored() {
+    let jpeg = encoded(color(), ImageFormat::Jpeg);
+    let image = decode(&jpeg).unwrap();
+    // A film of a motion photo may hold any bytes, such as those that start a scan.
+    for tail in [
+        &b"\0\0\0\x18ftypmp42"[..],
+        &[0xFF, 0xDA, 0xFF, 0xD9, 0xFF, 0xDA],
+    ] {
+        assert_eq!(decode(&[&jpeg, tail].concat()).unwrap(), image);
+    }
+}
+
 /// Returns a PNG file whose header claims this size.
 fn png_of_size(side: u32) -> Vec<u8> {
     let mut bytes = encoded(GrayImage::new(1, 1), ImageFormat::Png);

@@ -369,6 +369,10 @@ fn settings_that_contradict_each_other_are_refused() {
             "`test_labels` should be given, because `labels` are those of the training set",
         ),
         ("classes = ['a']", "`classes` should be at least 2"),
+        (
+            "classes = ['a', 'b', 'a']",
+            "`classes` should be different names, but is [\"a\", \"b\", \"a\"]",
+        ),
         ("labels = ''", "`labels` should be the path of a file"),
     ] {
         let keys = format!("arrays = 'x.npz'\n{keys}");
