@@ -60,10 +60,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
         });
     };
     let in_words = |error: image::ImageError| reason(&error.to_string());
+    let of_file = bytes.len() as u64 * MOST_PIXELS_PER_BYTE;
+    let most_pixels = MOST_PIXELS.min(of_file.max(ALWAYS_PIXELS));
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The size of the image itself is checked below.
+    // The size of the image itself is checked below; a frame of a GIF file may be larger than that.
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_PIXELS * 8);
+    limits.max_alloc = Some(most_pixels * 8);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(in_words)?;
     let (width, height) = decoder.dimensions();
@@ -77,7 +79,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
              make it smaller"
         ));
     }
-    if pixels > ALWAYS_PIXELS.max(bytes.len() as u64 * MOST_PIXELS_PER_BYTE) {
+    if pixels > most_pixels {
         return Err(format!(
             "the image has {width} × {height} pixels in {} bytes, but more than {ALWAYS_PIXELS} pixels \
              are decoded only if there are at most {MOST_PIXELS_PER_BYTE} per byte: make it smaller",

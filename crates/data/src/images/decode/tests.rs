@@ -250,6 +250,14 @@ fn an_image_of_many_pixels_in_a_few_bytes_is_refused() {
     );
     assert!(with_side(4097).is_err());
     assert_eq!(with_side(300).unwrap().shape, [3, 300, 300]);
+
+    // A frame may be larger than the canvas.
+    let mut gif = encoded(RgbaImage::new(1, 1), ImageFormat::Gif);
+    let frame = [0x2C, 0, 0, 0, 0, 1, 0, 1, 0];
+    let place = gif.windows(9).position(|part| part == frame).unwrap();
+    gif[place + 5..place + 9].copy_from_slice(&[0, 0x30, 0, 0x30]);
+    let reason = decode(&gif).unwrap_err();
+    assert!(reason.contains("Memory limit exceeded"), "{reason}");
 }
 
 proptest! {
