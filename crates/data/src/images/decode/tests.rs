@@ -127,7 +127,7 @@ fn metadata_of_webp_lie_in_the_file() {
 /// A lossy image of 11 × 9 pixels with transparency, which the `image` crate cannot encode.
 const ALPHA: &[u8] = include_bytes!("../fixtures/alpha.webp");
 
-/// Returns an animation of one frame of this size, which holds the image above.
+/// Returns an animation of one frame of this size, with the image above.
 fn animated(width: u32, height: u32) -> Vec<u8> {
     let size = |width: u32, height: u32| {
         let sides = [width, height].map(|side| (side - 1).to_le_bytes());
@@ -144,13 +144,14 @@ fn animated(width: u32, height: u32) -> Vec<u8> {
         chunk(b"ANIM", &[0; 6]),
         chunk(b"ANMF", &frame),
     ];
-    [b"WEBP", &chunks.concat()[..]].concat()
+    let chunks = chunks.concat();
+    let length = (chunks.len() as u32 + 4).to_le_bytes();
+    [&b"RIFF"[..], &length, b"WEBP", &chunks].concat()
 }
 
 #[test]
 fn a_frame_that_is_smaller_than_its_image_is_refused() {
-    let decoded =
-        |width, height| decode(&[b"RIFF\xff\0\0\0", &animated(width, height)[..]].concat());
+    let decoded = |width, height| decode(&animated(width, height));
 
     let image = decoded(11, 9).unwrap();
     assert_eq!(image.shape, [3, 9, 11]);
