@@ -1,4 +1,4 @@
-"""Networks of text in transformers, double precision, filled by a formula.
+"""Text networks in transformers, double precision, filled by a formula.
 
     python3 docs/reference/text_networks.py              writes the fixture
     python3 docs/reference/text_networks.py --check      compares with it instead

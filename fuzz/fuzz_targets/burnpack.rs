@@ -1,5 +1,5 @@
 #![no_main]
-//! Files of burn.
+//! Files of weights of burn.
 
 use libfuzzer_sys::fuzz_target;
 

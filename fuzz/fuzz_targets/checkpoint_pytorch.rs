@@ -1,5 +1,5 @@
 #![no_main]
-//! Files of PyTorch: archives, and what is none.
+//! Checkpoints of PyTorch: archives, legacy files, and bytes of any other format.
 
 use libfuzzer_sys::fuzz_target;
 

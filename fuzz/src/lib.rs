@@ -13,7 +13,8 @@ pub fn with_file<T>(bytes: &[u8], call: impl FnOnce(&Path) -> T) -> T {
     call(file.path())
 }
 
-/// Opens bytes as a checkpoint, and reads all its tensors. An error is as good as a result.
+/// Opens bytes as a checkpoint, and reads all its tensors. Errors are ignored: only a panic, a hang
+/// or much memory is a failure.
 pub fn open(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(checkpoint) = Checkpoint::open(path) {
@@ -24,7 +25,8 @@ pub fn open(bytes: &[u8]) {
     });
 }
 
-/// Opens bytes after the first ones of a format, so that all inputs are of this format.
+/// Opens bytes, the first of which are replaced by those of a format, so that every input is opened
+/// as this format.
 pub fn open_as(head: &[u8], bytes: &[u8]) {
     let rest = bytes.get(head.len()..).unwrap_or_default();
     open(&[head, rest].concat());

@@ -87,8 +87,8 @@ impl NetworkConfig {
     ///
     /// # Errors
     ///
-    /// Returns [`NetworkError::Unknown`], with the known names and the most similar one, if there
-    /// is no network of this name, or the error about a number in the name that is out of range.
+    /// Returns [`NetworkError::Unknown`], with the known names and the most similar one, if no
+    /// network has this name, or the error about a number in the name that is out of range.
     pub fn by_name(name: &str) -> Result<Self, NetworkError> {
         let spelled = name.to_lowercase().replace('_', "-");
         let config = Self::parse(&spelled).ok_or_else(|| NetworkError::Unknown {

@@ -68,8 +68,8 @@ pub enum NetworkError {
     /// The number of classes is out of range.
     #[error("the number of classes should be from 1 to {WIDEST}, but is {0}")]
     Classes(usize),
-    /// The vocabulary, or a number of tokens, is out of range for a network of text.
-    #[error("the {what} of a network of text should be from 1 to {largest}, but is {found}")]
+    /// The vocabulary, or a number of tokens, is out of range for a text network.
+    #[error("the {what} of a text network should be from 1 to {largest}, but is {found}")]
     TextInput {
         /// Checked number, in words.
         what: &'static str,
@@ -78,9 +78,9 @@ pub enum NetworkError {
         /// Requested number.
         found: usize,
     },
-    /// The number of positions of a network of text is out of range.
+    /// The number of positions of a text network is out of range.
     #[error(
-        "the number of positions of a network of text should be from {length}, the number of tokens \
+        "the number of positions of a text network should be from {length}, the number of tokens \
          of a sequence, to {longest}, but is {positions}"
     )]
     Positions {

@@ -44,7 +44,7 @@ pub enum Command {
     /// file.
     Inspect(InspectArgs),
     /// Export the distilled student of a finished run for other programs, with a description and a
-    /// text about it.
+    /// model card.
     Export(ExportArgs),
     /// Print the most probable classes of files.
     Predict(PredictArgs),
@@ -203,7 +203,7 @@ pub enum ExportKeys {
 pub struct PredictArgs {
     /// The folder of an exported model, or of a finished run.
     pub model: PathBuf,
-    /// Files of images, of the size that the model takes.
+    /// Image files, which are prepared as those of the training.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// The number of classes to print for each file.

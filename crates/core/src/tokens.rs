@@ -1,7 +1,7 @@
 use crate::impl_input;
 use burn::tensor::{Bool, Int, Tensor};
 
-/// Sequences of tokens, padded to one length: the input of a network of text.
+/// Sequences of tokens, padded to one length: the input of a text network.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     /// Index of each token in the vocabulary. Shape: `[samples, length]`.

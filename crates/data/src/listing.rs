@@ -160,8 +160,8 @@ impl Listing {
         }
     }
 
-    /// Gives the samples the numbers that their classes have in another listing. Classes without
-    /// samples here stay.
+    /// Replaces the class of each sample by its number in another listing, whose classes are all
+    /// kept.
     pub fn with_classes(
         mut self,
         of: &Path,

@@ -1,4 +1,4 @@
-//! The text about an exported student.
+//! The model card of an exported student.
 
 use super::finished::FinishedRun;
 use burn_distill::interchange::{ModelDescription, ModelFormat};
@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 /// Data sets that only show that a recipe runs.
 const SMOKE_TESTS: [&str; 1] = ["digits"];
 
-/// Most classes that are named in the text.
+/// Largest number of classes that are named in the text.
 const NAMED_CLASSES: usize = 20;
 
-/// Returns the text about the student of a seed, in Markdown, with further lines about the export.
+/// Returns the model card of the student of a seed, in Markdown, with notes on the export.
 pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[String]) -> String {
     let recipe = run.recipe();
     let name = recipe.student.model.to_string();
@@ -63,9 +63,8 @@ pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[Str
 
     line("## Limits\n".into());
     line(format!(
-        "The network knows the {} classes above and gives each input one of them. Its accuracy was \
-         measured on data like its training data; on other data, measure it again: \
-         `burn-distill eval`.\n",
+        "The network assigns one of the {} classes above to each input. Its accuracy was measured on \
+         data like its training data; on other data, measure it again: `burn-distill eval`.\n",
         model.classes.len()
     ));
 
@@ -164,8 +163,8 @@ fn files(model: &ModelDescription) -> String {
     );
     let normalization = model.normalization.as_ref().map(|normalization| {
         format!(
-            " Images are normalized before: `(pixel / 255 − mean) / deviation`, with the mean {:?} and \
-             the deviation {:?} of each channel.",
+            " The network takes images that are normalized by `(pixel / 255 − mean) / deviation`, with \
+             the mean {:?} and the standard deviation {:?} of each channel.",
             normalization.mean, normalization.std
         )
     });

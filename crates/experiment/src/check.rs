@@ -44,11 +44,13 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
         .map(|(index, recipe)| {
             let place = TeacherRecipe::place(index);
             match recipe.source().at(&place)? {
-                TeacherSource::Model(model, _) => {
-                    let network = match &recipe.weights {
-                        Some(file) => with_weights(registry, model, recipe, &place, file, data)?,
-                        None => build(model).at(&format!("{place}.model"))?,
-                    };
+                TeacherSource::Trained(model, _) => {
+                    let network = build(model).at(&format!("{place}.model"))?;
+                    describe_network(&place, model, &network);
+                    Ok(network)
+                }
+                TeacherSource::Weights(model, file) => {
+                    let network = with_weights(registry, model, recipe, &place, file, data)?;
                     describe_network(&place, model, &network);
                     Ok(network)
                 }

@@ -5,10 +5,10 @@ use burn_distill_recipe::AnyDataset;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
-/// Number of times that the largest class may be larger than the smallest, before it is reported.
+/// Largest ratio of the sizes of two classes that is not reported.
 const BALANCED: usize = 10;
 
-/// Number of classes that a text names.
+/// Largest number of classes that a text names.
 const NAMED: usize = 20;
 
 /// Numbers of samples of each class, in the order of the logits.

@@ -1,4 +1,4 @@
-//! Evaluation of a model on the test set of some data.
+//! Evaluation of a model on a part of some data.
 
 use super::data::Data;
 use super::opened::origin_of;
@@ -15,14 +15,14 @@ use serde::Serialize;
 /// Bins of the confidence, from 0 to 1, of the expected calibration error.
 const BINS: usize = 15;
 
-/// Measurements of a model on a test set.
+/// Measurements of a model on the test or validation samples of some data.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Name of the data.
     pub data: String,
-    /// Number of labeled test samples.
+    /// Number of labeled samples.
     pub samples: usize,
-    /// Share of the samples whose class is predicted, from 0 to 1.
+    /// Share of the samples whose class is predicted correctly, from 0 to 1.
     pub accuracy: f64,
     /// Mean negative log-likelihood of the labels.
     pub negative_log_likelihood: f64,
@@ -40,11 +40,11 @@ pub struct ClassRecall {
     pub class: String,
     /// Number of samples of the class.
     pub samples: usize,
-    /// Share of these samples that are predicted as the class; none without samples.
+    /// Share of these samples that are predicted as this class; none if there are no samples.
     pub recall: Option<f64>,
 }
 
-/// Part of the data of an evaluation.
+/// Part of the data on which a model is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Test samples.
@@ -54,7 +54,7 @@ pub enum Part {
 }
 
 impl Evaluation {
-    /// Evaluates a model.
+    /// Evaluates a model on a part of some data.
     ///
     /// # Errors
     ///
@@ -92,14 +92,14 @@ impl Evaluation {
         let name = data.name().to_string();
         ensure!(
             tally.samples > 0,
-            "no sample of {name} that is evaluated has a label"
+            "none of the evaluated samples of {name} has a label"
         );
         Ok(tally.finish(name, &model.description.classes))
     }
 }
 
-/// Checks that a model is for this data and was trained on none of its test samples. Returns a
-/// warning if that is not known.
+/// Checks that a model fits some data and was trained on none of its test samples. Returns a
+/// warning if the latter is not known.
 ///
 /// # Errors
 ///
@@ -154,9 +154,9 @@ struct Tally {
     samples: usize,
     correct: usize,
     log_likelihood: f64,
-    /// Samples, correct ones and sum of the confidences of each bin.
+    /// Number of samples, number of correct predictions and sum of the confidences of each bin.
     bins: [(usize, usize, f64); BINS],
-    /// Samples and correct ones of each class.
+    /// Number of samples and number of correct predictions of each class.
     classes: Vec<(usize, usize)>,
 }
 

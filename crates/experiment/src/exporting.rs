@@ -19,16 +19,17 @@ pub struct ExportSettings {
     pub keys: Keys,
     /// Whether an ONNX file normalizes images itself.
     pub normalizes: bool,
-    /// Precision of matrices and kernels; single precision if none.
+    /// Precision of matrices and kernels. Default: single precision.
     pub quantization: Option<Quantization>,
     /// Whether an exported model in the folder is replaced.
     pub replaces: bool,
 }
 
-/// Writes the distilled student of a seed to a folder, with its description and a text about it.
+/// Writes the distilled student of a seed to a folder, with its description and a model card.
 /// Returns the description, and notes on the export.
 ///
-/// A quantized student is evaluated on the validation samples of the run, before and after.
+/// A quantized student is evaluated on the validation samples of the run, before and after the
+/// quantization.
 ///
 /// # Errors
 ///
@@ -61,8 +62,8 @@ pub fn export(
     Ok((description, notes))
 }
 
-/// Returns a sentence on the size and the validation accuracy of a student, with single precision
-/// and quantized.
+/// Returns a sentence on the size and the validation accuracy of a student in single precision and
+/// quantized.
 fn quantization_note(run: &FinishedRun, model: &Model, export: &ModelExport) -> Result<String> {
     let device = Device::flex();
     let data = run.data().context("the quantized student is evaluated")?;

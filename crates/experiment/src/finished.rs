@@ -1,4 +1,4 @@
-//! Finished runs, as other commands read them.
+//! Finished runs, as commands other than `run` read them.
 
 use super::data::Data;
 use super::phase::{RECORD, Record, WEIGHTS};
@@ -110,7 +110,7 @@ impl FinishedRun {
         let shown = self.path.display();
         match given {
             Some(seed) if seeds.contains(&seed) => Ok(seed),
-            Some(seed) => bail!("{shown}: the run has no seed {seed}, but {seeds:?}"),
+            Some(seed) => bail!("{shown}: the run has no seed {seed}: give one of {seeds:?}"),
             None => seeds
                 .first()
                 .copied()
@@ -118,7 +118,7 @@ impl FinishedRun {
         }
     }
 
-    /// Loads the distilled student of a seed, alone: without adapters and teacher.
+    /// Loads the distilled student of a seed, without adapters and teacher.
     ///
     /// # Errors
     ///

@@ -11,11 +11,11 @@ use burn_distill::interchange::{
 use burn_distill_recipe::{AnyNetwork, ModelRecipe, Registry, Task, TeacherRecipe};
 use std::path::Path;
 
-/// A teacher with given weights.
+/// Teacher with given weights.
 pub struct GivenTeacher {
     /// Network, with a logit for each class of the data.
     pub network: AnyNetwork,
-    /// Remarks on the file, for the user.
+    /// Remarks on the file, which the user should know.
     pub remarks: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Models of an exported folder or of a finished run.
+//! Models in an exported folder or of a finished run.
 
 use super::data::Data;
 use super::finished::FinishedRun;
@@ -33,7 +33,8 @@ pub fn open_model(
     }
     ensure!(
         folder.join("recipe.toml").exists(),
-        "{}: neither an exported model nor a run: there is no `{DESCRIPTION_FILE}` and no `recipe.toml`",
+        "{}: neither an exported model nor a run, since there is no `{DESCRIPTION_FILE}` and no \
+         `recipe.toml`: name the folder of one of these",
         folder.display()
     );
     let run = FinishedRun::open(folder, registry)?;
@@ -68,16 +69,16 @@ fn open_exported(folder: &Path, registry: &Registry, device: &Device) -> Result<
 ///
 /// # Errors
 ///
-/// Returns an error that asks for the data if the model does not name it or if it is no data set of
-/// the registry, or an error if the data cannot be loaded.
+/// Returns an error that asks for the data if the model does not name it or if it is not a data set
+/// of the registry, or an error if the data cannot be loaded.
 pub fn data_of(model: &ModelDescription, registry: &Registry) -> Result<Data> {
     let Some(DataOrigin { name, split, .. }) = origin_of(model) else {
-        bail!("the model does not name its data: name the data with --data");
+        bail!("the model does not name its data: give the data by --data");
     };
     if !registry.datasets().any(|entry| entry.name == name) {
         bail!(
-            "the data of the model, {name}, is no data set of this program: name a recipe with its \
-             `[data]`: --data recipe.toml"
+            "the data of the model, {name}, is not a data set of this program: give a recipe with its \
+             `[data]` by --data recipe.toml"
         );
     }
     let mut table = toml::Table::try_from(&split)?;
@@ -86,7 +87,7 @@ pub fn data_of(model: &ModelDescription, registry: &Registry) -> Result<Data> {
     Data::load(&recipe, registry)
 }
 
-/// Returns the training data that a model records, if it does.
+/// Returns the training data that a model records, if it records any.
 pub(super) fn origin_of(model: &ModelDescription) -> Option<DataOrigin> {
     serde_json::from_value(model.data.clone()?).ok()
 }

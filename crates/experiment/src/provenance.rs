@@ -18,16 +18,17 @@ pub struct Provenance {
     pub input: InputShape,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// Mean and deviation that the images were normalized by; none for other inputs.
+    /// Mean and standard deviation of each channel, by which the images were normalized; none for
+    /// other inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
-    /// Steps from the file of an image to its pixels, if the images are files.
+    /// Steps from an image file to its pixels, if the images were read from files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
-    /// Conversion of the columns of a table to features, if the samples are its rows.
+    /// Conversion of the columns of a table to features, if the samples are rows of a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<TableEncoding>,
-    /// Bytes of a file that are tokens, if the samples are files.
+    /// Part of a file whose bytes are the tokens, if the samples are files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<ByteWindow>,
     /// Data set and its training samples.
@@ -53,7 +54,7 @@ pub struct DataOrigin {
 }
 
 impl Provenance {
-    /// Returns the origin that a file of weights records, if it does.
+    /// Returns the origin that a file of weights records, if it records one.
     pub fn of(file: &WeightsFile) -> Option<Self> {
         serde_json::from_str(file.metadata(KEY)?).ok()
     }

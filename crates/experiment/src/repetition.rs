@@ -70,18 +70,19 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let (model, training) = match recipe.source()? {
-            TeacherSource::Model(model, training) => (model, training),
+            TeacherSource::Trained(model, training) => (model, training),
+            TeacherSource::Weights(model, file) => {
+                let registry = &self.recipe.registry;
+                let given =
+                    GivenTeacher::load(registry, model, recipe, file, self.data, self.device)?;
+                let subject = Subject::new(Role::Teacher(index), seed);
+                let teacher = self.evaluate(&subject, given.network, file, 0.0)?;
+                return Ok(Progress::Done(teacher));
+            }
             TeacherSource::Onnx(onnx) => return self.teacher_of_file(seed, index, onnx),
         };
         // Every teacher begins from other weights and is trained on another order of the samples.
         let own = Seed::new(seed).teacher(index);
-        if let Some(file) = &recipe.weights {
-            let registry = &self.recipe.registry;
-            let given = GivenTeacher::load(registry, model, recipe, file, self.data, self.device)?;
-            let subject = Subject::new(Role::Teacher(index), seed);
-            let teacher = self.evaluate(&subject, given.network, file, 0.0)?;
-            return Ok(Progress::Done(teacher));
-        }
         let network = self.build(model, own.teacher_weights())?;
         let metrics = [MetricKind::Loss, MetricKind::Accuracy];
         let epochs = training.epochs;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Split {
     /// Fraction held out for testing, if the data has no published test set.
     pub test: f64,
-    /// Fraction of the remaining samples held out for validation, if the data has no validation
-    /// set of its own.
+    /// Fraction of the remaining samples held out for validation, if the data has no published
+    /// validation set.
     pub validation: f64,
     /// Seed of both splits.
     pub split_seed: u64,
@@ -70,8 +70,8 @@ impl Split {
 }
 
 impl Parts {
-    /// Returns the parts, normalized by the constants of the training samples where the data set
-    /// has no constants of its own.
+    /// Returns the parts, normalized by constants that are measured on the training samples if the
+    /// data set does not have constants.
     ///
     /// # Errors
     ///

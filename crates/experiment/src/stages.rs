@@ -246,7 +246,7 @@ impl StageRunner<'_> {
 fn of_artifact(student: Provenance) -> impl Fn(&str) -> BTreeMap<String, String> {
     move |name| match name {
         "student" => student.metadata(),
-        // The part of a loss is no network, and its metadata does not name a model.
+        // The module of a loss is not a network, and its metadata does not name a model.
         part => Provenance {
             model: part.to_string(),
             ..student.clone()

@@ -1,4 +1,4 @@
-//! The student before its distillation: parts from the teacher, and parts that are not trained.
+//! The student before its distillation: parts copied from the teacher, and parts that are frozen.
 
 use super::experiment::Experiment;
 use anyhow::{Context, Result, bail, ensure};
@@ -9,7 +9,7 @@ use burn_distill_recipe::{AnyNetwork, StudentRecipe};
 use std::collections::BTreeMap;
 
 impl Experiment<'_> {
-    /// Initializes the student of a seed, which is distilled from that teacher.
+    /// Initializes the student of a seed for its distillation from a teacher.
     pub(super) fn student(&self, seed: u64, teacher: &AnyNetwork) -> Result<AnyNetwork> {
         let recipe = &self.recipe.student;
         prepared(self.build(&recipe.model, seed)?, teacher, recipe)
@@ -93,7 +93,7 @@ fn is_in(path: &str, part: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Returns the largest parts of a network, each element of a list by itself.
+/// Returns the top-level parts of a network; each element of a list is a part.
 fn parts_of(tensors: &[(String, TensorData)]) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (path, _) in tensors {

@@ -38,8 +38,8 @@ pub fn fill(network: AnyNetwork, model: &str, file: WeightsFile) -> Result<AnyNe
     check_shapes(&file.shapes(), &expected.shapes(), model)?;
     if let Some(tensor) = file.first_not_finite() {
         bail!(
-            "`{tensor}` has values that are infinite or not a number: the training of these \
-             weights diverged; train again with a lower learning rate"
+            "`{tensor}` has values that are infinite or not a number, as after a training that \
+             diverged: use other weights, or train again with a lower learning rate"
         );
     }
     let loaded = file

@@ -125,7 +125,7 @@ fn the_classes_of_a_teacher_are_those_of_the_data_by_name() {
 
     let error = warnings(&named("['red', 'green', 'grey']"), CLASSES).unwrap_err();
     assert!(
-        error.contains("does not know 1 of the 3 classes of the data: `blue`"),
+        error.contains("has no logit for 1 of the 3 classes of the data: `blue`"),
         "{error}"
     );
     // Two names for a network of three logits.

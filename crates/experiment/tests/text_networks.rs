@@ -1,4 +1,4 @@
-//! Recipes of networks of text on a small data set of tokens.
+//! Recipes of text networks on a small data set of tokens.
 
 mod common;
 

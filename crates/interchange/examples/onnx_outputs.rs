@@ -1,5 +1,6 @@
-//! Runs an ONNX file as a teacher of tokens: reads tokens as whole numbers of 32 bits, writes
-//! logits as `f32`, both in little-endian order, and the seconds to the error output.
+//! Computes the logits of an ONNX file for tokens. The tokens are read as integers of 32 bits, the
+//! logits are written as `f32`, both in little-endian order, and the seconds go to the error
+//! output.
 //!
 //! ```console
 //! cargo run --features onnx --example onnx_outputs -- MODEL CONFIG LENGTH BATCH < tokens > logits

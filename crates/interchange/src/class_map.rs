@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// Mapping from the classes of a data set to the logits of a network, by the names of the classes.
 ///
-/// The network may have more classes than the data, in another order. The logits of the other
-/// classes are left out: a softmax over the others is the prediction of the network, given that the
-/// class is one of the data.
+/// The network may have more classes than the data, in another order. The logits of classes that
+/// the data does not have are left out, so that a softmax over the selected logits is the
+/// prediction of the network, given that the class is one of the data.
 ///
 /// # Example
 ///
@@ -38,20 +38,20 @@ pub struct ClassMap {
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ClassMapError {
-    /// The network does not know classes of the data.
+    /// The network has no logits for some classes of the data.
     #[error(
-        "the network does not know {} of the {classes} classes of the data: `{name}`{}. It should \
+        "the network has no logit for {} of the {classes} classes of the data: `{name}`{}. It should \
          have every class of the data, under the same name: correct the names of its classes, or \
          use a network that was trained on these classes",
         missing,
         nearest.as_deref().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default()
     )]
     Missing {
-        /// Number of classes of the data that the network does not know.
+        /// Number of classes of the data without a logit.
         missing: usize,
         /// Number of classes of the data.
         classes: usize,
-        /// Name of the first of them.
+        /// Name of the first of these classes.
         name: String,
         /// Most similar class of the network, if one is similar.
         nearest: Option<String>,
@@ -59,7 +59,7 @@ pub enum ClassMapError {
     /// Two classes have the same name.
     #[error(
         "the classes {first} and {second} of {whose} have the same name, `{name}`, but every name \
-         should occur once: give each class a name of its own"
+         should occur once: give each class a different name"
     )]
     Repeated {
         /// `the network` or `the data`.
@@ -108,7 +108,8 @@ impl ClassMap {
     ///
     /// # Errors
     ///
-    /// Returns an error if a name is repeated, or if the network does not know a class of the data.
+    /// Returns an error if a name is repeated, or if the network has no logit for a class of the
+    /// data.
     pub fn by_name(network: &[String], data: &[String]) -> Result<Self, ClassMapError> {
         let places = places("the network", network)?;
         self::places("the data", data)?;
@@ -129,7 +130,7 @@ impl ClassMap {
     }
 
     /// Reads the names of the classes of a network from a file with a name per line. Spaces around
-    /// the names and empty lines at the end are left out.
+    /// the names and empty lines at the end are ignored.
     ///
     /// # Errors
     ///
@@ -273,7 +274,7 @@ mod tests {
 
         assert_eq!(
             error(&names(["cat", "aeroplane", "ship"])),
-            "the network does not know 2 of the 3 classes of the data: `aeroplane`, did you mean \
+            "the network has no logit for 2 of the 3 classes of the data: `aeroplane`, did you mean \
              `airplane`?. It should have every class of the data, under the same name: correct the \
              names of its classes, or use a network that was trained on these classes"
         );

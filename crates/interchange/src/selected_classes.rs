@@ -5,9 +5,10 @@ use burn_distill_core::{
     Network, Response, Tap, TapRecorder, delegate_module, delegate_network, display_module,
 };
 
-/// A network whose class logits are those of the classes of the data, by a [`ClassMap`].
+/// Network whose class logits are selected and ordered by a [`ClassMap`], as the classes of the
+/// data.
 ///
-/// Its taps and its parameters are those of the network.
+/// The taps and the parameters are those of the given network.
 ///
 /// # Example
 ///
@@ -35,7 +36,7 @@ pub struct SelectedClasses<N> {
 }
 
 impl<N: Network> SelectedClasses<N> {
-    /// Creates a network from another one and the classes of its logits.
+    /// Creates the network from another one and the mapping of its classes.
     pub fn new(network: N, map: ClassMap) -> Self {
         Self { network, map }
     }

@@ -36,11 +36,19 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     };
     for (index, teacher) in recipe.teachers().iter().enumerate() {
         let place = TeacherRecipe::place(index);
-        if let TeacherSource::Model(model, training) = teacher.source().at(&place)?
-            && let Some(plan) = planned(model, &format!("{place}.model"))?
-        {
-            check_trained(&plan, model, 1, training.batch_size).at(&place)?;
+        let (model, training) = match teacher.source().at(&place)? {
+            TeacherSource::Trained(model, training) => (model, Some(training)),
+            TeacherSource::Weights(model, _) => (model, None),
+            TeacherSource::Onnx(_) => continue,
+        };
+        let Some(plan) = planned(model, &format!("{place}.model"))? else {
+            continue;
+        };
+        match training {
+            Some(training) => check_trained(&plan, model, 1, training.batch_size),
+            None => fits("model", model, NUMBER * plan.parameters() as f64),
         }
+        .at(&place)?;
     }
     let student = &recipe.student;
     let Some(plan) = planned(&student.model, "student.model")? else {

@@ -41,10 +41,11 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     for (index, teacher) in teachers.iter().enumerate() {
         let place = TeacherRecipe::place(index);
         match teacher.source().at(&place)? {
-            TeacherSource::Model(_, training) => {
+            TeacherSource::Trained(_, training) => {
                 check_training(training, &format!("{place}.training"))?;
                 check_weights(teacher).at(&place)?;
             }
+            TeacherSource::Weights(..) => check_weights(teacher).at(&place)?,
             TeacherSource::Onnx(onnx) => onnx.check().at(&format!("{place}.onnx"))?,
         }
     }
@@ -264,7 +265,9 @@ fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
         let student = build(&recipe.student.model, "student.model")?;
         let place = TeacherRecipe::place(index);
         let teacher = match teacher.source().at(&place)? {
-            TeacherSource::Model(model, _) => build(model, &format!("{place}.model"))?,
+            TeacherSource::Trained(model, _) | TeacherSource::Weights(model, _) => {
+                build(model, &format!("{place}.model"))?
+            }
             TeacherSource::Onnx(onnx) => {
                 // The normalization is known with the data only.
                 let task = OnnxTask {

@@ -17,7 +17,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         teacher.weights.is_none(),
         "a [route] needs the states of the teacher along its training: leave out `teacher.weights`"
     );
-    let TeacherSource::Model(_, training) = teacher.source().at("teacher")? else {
+    let TeacherSource::Trained(_, training) = teacher.source().at("teacher")? else {
         bail!(
             "a [route] needs the states of the teacher along its training, but an ONNX file has only the \
              last one: take a `teacher.model` with its training, or leave out the route"

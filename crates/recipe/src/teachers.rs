@@ -1,17 +1,20 @@
 use super::{ModelRecipe, OnnxRecipe, OtherTeacherRecipe, TeacherRecipe, TrainingRecipe};
 use crate::fault::Fault;
+use std::path::Path;
 
 /// Network of a teacher.
 #[derive(Clone, Copy, Debug)]
 pub enum TeacherSource<'a> {
-    /// A network of the registry, which is trained or whose weights are loaded.
-    Model(&'a ModelRecipe, &'a TrainingRecipe),
+    /// A network of the registry that is trained.
+    Trained(&'a ModelRecipe, &'a TrainingRecipe),
+    /// A network of the registry, with weights from a file.
+    Weights(&'a ModelRecipe, &'a Path),
     /// An ONNX file.
     Onnx(&'a OnnxRecipe),
 }
 
 impl TeacherRecipe {
-    /// Returns every teacher as if it were the only one, the first one first.
+    /// Returns a recipe for each teacher, as if it were the only one, in their order.
     pub fn all(&self) -> Vec<Self> {
         let first = Self {
             others: Vec::new(),
@@ -21,7 +24,8 @@ impl TeacherRecipe {
         [first].into_iter().chain(others).collect()
     }
 
-    /// Returns a further teacher, with the training of this one unless it is an ONNX file.
+    /// Returns the recipe of another teacher, with the training of this one unless it is an ONNX
+    /// file.
     fn other(&self, other: &OtherTeacherRecipe) -> Self {
         let shared = other.onnx.is_none();
         let training = other.training.as_ref();
@@ -38,23 +42,25 @@ impl TeacherRecipe {
         }
     }
 
-    /// Returns the network.
+    /// Returns the network of the teacher.
     ///
     /// # Errors
     ///
-    /// Returns an error with the key if the teacher has no network or two, or a key that does not
-    /// belong to it.
+    /// Returns an error with the key if the teacher has no network or two networks, or a key that
+    /// does not apply to its network.
     pub fn source(&self) -> Result<TeacherSource<'_>, Fault> {
         let onnx = match (&self.model, &self.onnx) {
             (Some(_), Some(_)) => {
-                let text = "there are a `model` and a file: leave out one of the two";
+                let text = "both `model` and `onnx` are given: leave out one of them";
                 return Err(Fault::other("onnx", text));
             }
             (None, None) => return Err(Fault::missing("model", None)),
             (Some(model), None) => {
-                let training = self.training.as_ref();
-                let training = training.ok_or_else(|| Fault::missing("training", None))?;
-                return Ok(TeacherSource::Model(model, training));
+                return match (&self.weights, &self.training) {
+                    (Some(file), _) => Ok(TeacherSource::Weights(model, file)),
+                    (None, Some(training)) => Ok(TeacherSource::Trained(model, training)),
+                    (None, None) => Err(Fault::missing("training", None)),
+                };
             }
             (None, Some(onnx)) => onnx,
         };
@@ -71,7 +77,7 @@ impl TeacherRecipe {
         match foreign.into_iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Fault::other(
                 key,
-                "a teacher in an ONNX file has its weights and is not trained: leave it out",
+                "the weights of a teacher in an ONNX file are fixed, so this key does not apply: leave it out",
             )),
             None => Ok(TeacherSource::Onnx(onnx)),
         }
@@ -110,8 +116,10 @@ mod tests {
 
         assert_eq!(error(""), "`model` is missing");
         assert_eq!(error("model = 'mlp-4'"), "`training` is missing");
+        let given = teacher("model = 'mlp-4'\nweights = 'a.bpk'");
+        assert!(matches!(given.source(), Ok(TeacherSource::Weights(..))));
         let both = format!("model = 'mlp-4'\nonnx = 'a.onnx'\n{training}");
-        assert!(error(&both).starts_with("`onnx`: there are a `model` and a file"));
+        assert!(error(&both).starts_with("`onnx`: both `model` and `onnx` are given"));
         for (key, text) in [
             ("weights", "weights = 'a.bpk'"),
             ("training", training),
@@ -140,7 +148,7 @@ mod tests {
         };
 
         assert!(matches!(onnx.source(), Ok(TeacherSource::Onnx(_))));
-        let Ok(TeacherSource::Model(model, training)) = network.source() else {
+        let Ok(TeacherSource::Trained(model, training)) = network.source() else {
             panic!("the last teacher is a network");
         };
         assert_eq!((model.name.as_str(), training.epochs), ("mlp-8", 3));

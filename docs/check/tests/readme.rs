@@ -83,6 +83,16 @@ fn the_readme_is_short() {
 }
 
 #[test]
+fn the_book_shows_the_page_for_browsers_of_the_example() {
+    let book = fs::read_to_string(root().join("docs/src/deploy.md")).unwrap();
+    let page = fs::read_to_string(root().join("examples/deploy/web/index.html")).unwrap();
+    assert!(
+        book.contains(&format!("```html\n{page}```\n")),
+        "copy examples/deploy/web/index.html to docs/src/deploy.md"
+    );
+}
+
+#[test]
 fn links_of_markdown_are_found() {
     let text = "A [page](docs/a.md#b), `[code](no.md)`.\n\n| a |\n| --- |\n| [b](c) |\n";
     assert_eq!(links(text), ["docs/a.md#b", "c"]);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Settings {
     /// Folder of the results.
     pub folder: PathBuf,
-    /// Number of features of a file in the student.
+    /// Number of features of a file in the student, before its classifier.
     pub width: usize,
     /// Number of epochs.
     pub epochs: usize,
@@ -29,7 +29,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// A trained student, and its predictions for files of which it learned nothing.
+/// Trained student, with its predictions for unseen files.
 #[derive(Debug)]
 pub struct Outcome {
     /// The student.
@@ -55,10 +55,10 @@ impl Outcome {
     }
 }
 
-/// A file with its index, by which the teacher finds its outputs.
+/// A file with its index, by which the recorded outputs of the teacher are looked up.
 type Item = (usize, Arc<[u16]>);
 
-/// Makes batches of files without labels.
+/// Creates batches of files without labels.
 struct Unlabeled;
 
 impl Batcher<Item, Batch<Tokens>> for Unlabeled {
@@ -76,8 +76,7 @@ fn load(files: &[File], purpose: Purpose) -> Result<Loader, String> {
     let items: Vec<Item> = items.map(|(id, file)| (id, file.tokens.clone())).collect();
     if items.is_empty() {
         return Err(format!(
-            "none of the {} files is for {purpose}, but some are needed: give larger \
-             folders",
+            "none of the {} files is for {purpose}, but at least one is needed: give larger folders",
             files.len()
         ));
     }

@@ -9,15 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Fewest bytes that magika asks its model about.
+/// Smallest number of bytes for which magika runs its model.
 const FEWEST_BYTES: usize = 8;
 
 /// Limits of a collection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most files.
+    /// Largest number of files.
     pub files: usize,
-    /// Most files with the same ending of their name, so that no type is most of the files.
+    /// Largest number of files whose names have the same ending, so that no type dominates.
     pub per_ending: usize,
 }
 
@@ -26,9 +26,9 @@ pub struct Limits {
 pub enum Purpose {
     /// The student is trained on it.
     Train,
-    /// The training is observed on it.
+    /// The training is validated on it.
     Valid,
-    /// The student learns nothing of it.
+    /// The student is tested on it.
     Unseen,
 }
 
@@ -42,7 +42,7 @@ impl Display for Purpose {
     }
 }
 
-/// A file as the networks see it.
+/// File as an input of the networks.
 #[derive(Clone, Debug)]
 pub struct File {
     /// First and last bytes.
@@ -53,10 +53,10 @@ pub struct File {
 
 /// Reads the first and last bytes of files in folders, and in the folders below them.
 ///
-/// Links are not followed, and files that cannot be read are skipped. The files are in an order
-/// without meaning, by the hashes of their paths. Of files with the same tokens, one is kept. The
-/// hash of the tokens decides the purpose: one in ten files is for validation, and one in ten is
-/// unseen.
+/// Links are not followed, and files that cannot be read are skipped. The files are in a random but
+/// fixed order, by the hashes of their paths. Of several files with the same tokens, one is kept.
+/// The hash of the tokens decides the purpose: one in ten files is for validation, and one in ten
+/// is unseen.
 pub fn collect(folders: &[PathBuf], limits: Limits) -> Vec<File> {
     let mut paths = Vec::new();
     folders.iter().for_each(|folder| list(folder, &mut paths));

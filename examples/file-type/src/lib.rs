@@ -1,4 +1,4 @@
-//! A small network that tells the type of a file, distilled from magika on files without labels.
+//! A small network that predicts the type of a file, distilled from magika on files without labels.
 //!
 //! - [`files`]: the files of folders, as tokens
 //! - `magika`: the teacher, with the feature `onnx`

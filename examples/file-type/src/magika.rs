@@ -9,7 +9,8 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// Returns an error if the file cannot be read, or is not for the bytes of files and these classes.
+/// Returns an error if the file cannot be read, or does not fit the bytes of files and these
+/// classes.
 pub fn load(file: &Path, classes: &[String]) -> Result<OnnxNetwork<Tokens>, OnnxError> {
     let config = OnnxConfig {
         outputs: OnnxOutputs::Probabilities,

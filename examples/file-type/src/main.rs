@@ -21,10 +21,10 @@ struct Arguments {
     /// Folders with files of any types
     #[arg(required = true)]
     folders: Vec<PathBuf>,
-    /// Most files
+    /// Largest number of files
     #[arg(long, default_value_t = 16_000)]
     files: usize,
-    /// Most files with the same ending
+    /// Largest number of files with the same ending
     #[arg(long, default_value_t = 800)]
     per_ending: usize,
     /// Number of epochs

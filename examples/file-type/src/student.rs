@@ -11,7 +11,7 @@ use burn::tensor::activation::relu;
 use burn_distill::core::{Network, Response, Tap, TapRecorder, Tokens};
 use burn_distill::data::ByteWindow;
 
-/// Number of features of a byte.
+/// Number of features of the embedding of a byte.
 const EMBEDDED: usize = 16;
 
 /// Number of neighboring bytes in a position of the convolution.
@@ -20,7 +20,7 @@ const GROUP: usize = 4;
 /// Number of neighboring positions that share an offset.
 const NEIGHBORS: usize = 16;
 
-/// A convolution over groups of bytes, and the maximum over all positions.
+/// Network of a convolution over groups of bytes and the maximum over all positions.
 ///
 /// ```text
 /// x = layer norm of the embeddings of each group, next to each other + offset of the position

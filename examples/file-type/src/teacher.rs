@@ -12,7 +12,8 @@ use std::thread;
 /// Number of files in a run of the teacher.
 const BATCH: usize = 16;
 
-/// The logits of a teacher in memory, in the order of the files: a teacher that is asked only once.
+/// Logits of a teacher in memory, in the order of the files, so that the teacher is computed only
+/// once.
 #[derive(Module, Debug)]
 pub struct Recorded {
     #[module(skip)]

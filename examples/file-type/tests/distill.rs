@@ -1,4 +1,4 @@
-//! The distillation from a teacher that looks at the first byte of a file only.
+//! The distillation from a teacher that depends only on the first byte of a file.
 
 mod common;
 

@@ -12,7 +12,7 @@ use std::path::Path;
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/first-byte.onnx");
 
 #[test]
-fn the_teacher_is_asked_about_every_file() {
+fn the_teacher_is_computed_for_every_file() {
     let names = ["low", "middle", "high"].map(String::from);
     let network = load(Path::new(MODEL), &names).unwrap();
     let files = files();

@@ -1,4 +1,4 @@
-//! CREPE, which estimates the pitch of a sound (torchcrepe).
+//! CREPE, a network that estimates the pitch of a sound (torchcrepe).
 
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
@@ -18,7 +18,7 @@ pub const KEYS: [(&str, &str); 2] = [
     (r"^conv(\d)\.", "layer$1.conv."),
 ];
 
-/// The network of six convolutions over a window of 1024 samples.
+/// Network of six convolutions over a window of 1024 samples.
 #[derive(Module, Debug)]
 pub struct Crepe {
     layer1: Layer,

@@ -1,14 +1,14 @@
-//! The weights of a file for a module.
+//! Weights of a file for any module.
 
 use burn::module::Module;
 use burn_distill::interchange::{Checkpoint, KeyMap, Mapping, layout_of};
 use std::error::Error;
 use std::path::Path;
 
-/// Replaces the weights of a module by those of a file of PyTorch or SafeTensors.
+/// Replaces the weights of a module by those in a file of PyTorch or SafeTensors.
 ///
-/// `keys` are patterns in the names of the tensors of the file, and their replacements, which lead
-/// to the paths in the module.
+/// `keys` are patterns in the names of the tensors of the file, with the replacements that give the
+/// paths in the module.
 ///
 /// # Errors
 ///

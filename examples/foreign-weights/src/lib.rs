@@ -1,7 +1,7 @@
-//! Networks whose weights others trained, as modules of burn: CREPE, silero-vad and MTCNN.
+//! CREPE, silero-vad and MTCNN as modules of burn, for the weights in their Python packages.
 //!
 //! - [`import`]: the weights of a file for any module
-//! - [`models`]: the files, and the network of each
+//! - [`models`]: the models by name, each with its network
 //! - [`crepe`], [`silero`], [`mtcnn`]: the networks
 
 pub mod crepe;

@@ -1,4 +1,4 @@
-//! Compare networks of burn, with weights that others trained, with the originals.
+//! Compares networks of burn, with the weights of Python packages, with the originals.
 
 use burn::tensor::Device;
 use foreign_weights::models::{Array, largest, run};

@@ -1,4 +1,4 @@
-//! The files with weights, and the network of each.
+//! The models that this program knows, each with its network.
 
 use crate::crepe::{self, Crepe};
 use crate::import::import;
@@ -11,12 +11,12 @@ use serde::Deserialize;
 use std::error::Error;
 use std::path::Path;
 
-/// Values of a tensor.
+/// Tensor in a file of JSON.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Array {
     /// Size of each axis.
     pub shape: Vec<usize>,
-    /// Values, the last axis first.
+    /// Values, the last axis fastest.
     pub values: Vec<f32>,
 }
 
@@ -41,7 +41,7 @@ impl Array {
     }
 }
 
-/// Returns the largest of some numbers that are not negative; NaN if there is one.
+/// Returns the largest of some nonnegative numbers, or NaN if one of them is NaN.
 pub fn largest(numbers: impl Iterator<Item = f32>) -> f32 {
     numbers.fold(0.0, |largest, number| match number <= largest {
         true => largest,

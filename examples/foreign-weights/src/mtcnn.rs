@@ -1,4 +1,4 @@
-//! The three networks of MTCNN, which finds faces (facenet-pytorch).
+//! The three networks of MTCNN, which detects faces (facenet-pytorch).
 
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
@@ -53,7 +53,7 @@ impl PNet {
         }
     }
 
-    /// Returns the corrections of the boxes and the probabilities of a face, of each position.
+    /// Returns the corrections of the boxes and the probabilities of a face at each position.
     ///
     /// # Shapes
     ///

@@ -1,4 +1,4 @@
-//! The network of silero-vad for 16 kHz, which finds speech.
+//! The network of silero-vad for 16 kHz, which detects speech.
 
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig1d};
@@ -18,7 +18,7 @@ pub const KEYS: [(&str, &str); 2] = [
     (r"^lstm_cell\.(weight|bias)_hh$", "lstm_cell.hidden.$1"),
 ];
 
-/// The network of a spectrum, four convolutions and a recurrent cell.
+/// Network of a spectrum, four convolutions and a recurrent cell.
 #[derive(Module, Debug)]
 pub struct SileroVad {
     stft_conv: Conv1d,

@@ -1,7 +1,6 @@
 use crate::{LayerKind, Plan};
 
-/// A tensor of a network, with its name in a checkpoint of the original network and its path in
-/// ours.
+/// Tensor of a network, with its name in a checkpoint of the original network and its path in ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointTensor {
     /// Key in the state dict of the original network in PyTorch.

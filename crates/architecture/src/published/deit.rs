@@ -34,7 +34,7 @@ pub struct DeitConfig {
     /// Number of blocks.
     #[config(default = 12)]
     pub depth: usize,
-    /// Whether there is a distillation token with a classifier of its own.
+    /// Whether there is a distillation token, with a separate classifier.
     #[config(default = false)]
     pub distilled: bool,
 }
@@ -130,8 +130,8 @@ fn normal(std: f64) -> Initializer {
     Initializer::Normal { mean: 0.0, std }
 }
 
-/// Vision transformer (ViT, DeiT) for patches of 16×16 pixels, as in timm, on request with the
-/// distillation token of DeiT, a second class token with a classifier of its own.
+/// Vision transformer (ViT, DeiT) for patches of 16×16 pixels, as in timm, optionally with the
+/// distillation token of DeiT, a second class token with a separate classifier.
 ///
 /// Every patch of the image is a token, preceded by the class token and the distillation token.
 /// Learned position embeddings are added. Pre-normalized blocks of attention and two linear layers
@@ -149,15 +149,15 @@ fn normal(std: f64) -> Initializer {
 /// | `distillation-logits` | vector | with a distillation token: its logits |
 ///
 /// The response is that of the class token, or the mean of the logits of both tokens. DeiT is
-/// trained by the two taps of logits: those of the class token learn the labels, those of the
-/// distillation token the class that the teacher predicts (see `DistillationTokenLoss`
-/// of burn-distill-response).
+/// trained on the two taps of logits: the targets of the class token are the labels, those of the
+/// distillation token the classes that the teacher predicts (see `DistillationTokenLoss` of
+/// burn-distill-response).
 ///
 /// Images whose size is not a multiple of 16 are padded with zeros at the right and at the bottom.
 /// The normalizations have an epsilon of 10⁻⁶, and there is no dropout.
 /// [`checkpoint`](crate::PublishedNetwork::checkpoint) lists the original names of the tensors. The
-/// number of positions depends on the size of the images, so the positions of a checkpoint fit only
-/// images of its size.
+/// number of position embeddings depends on the size of the images, so those of a checkpoint fit
+/// only images of its size.
 ///
 /// # Shapes
 ///

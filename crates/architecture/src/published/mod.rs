@@ -72,23 +72,23 @@ pub enum PublishedNetwork {
     ResNet152,
     /// [`MobileNetV2`] of full width.
     MobileNetV2Full,
-    /// [`Vgg`] of 16 layers.
+    /// [`Vgg`] of 16 layers with batch normalization, for ImageNet.
     Vgg16Bn,
-    /// [`MobileNetV3`].
+    /// MobileNetV3-small: see [`MobileNetV3`].
     MobileNetV3Small,
-    /// [`EfficientNet`].
+    /// EfficientNet-B0: see [`EfficientNet`].
     EfficientNetB0,
-    /// [`Deit`] of 192 features and 3 heads.
+    /// ViT-Tiny: [`Deit`] of 192 features and 3 heads.
     VitTiny,
-    /// [`Deit`] of 384 features and 6 heads.
+    /// ViT-Small: [`Deit`] of 384 features and 6 heads.
     VitSmall,
-    /// [`Deit`] of 192 features and 3 heads.
+    /// DeiT-Tiny: [`Deit`] of 192 features and 3 heads.
     DeitTiny,
-    /// [`Deit`] of 384 features and 6 heads.
+    /// DeiT-Small: [`Deit`] of 384 features and 6 heads.
     DeitSmall,
-    /// [`Deit`] of 192 features and 3 heads, with a distillation token.
+    /// DeiT-Tiny: [`Deit`] of 192 features and 3 heads, with a distillation token.
     DeitTinyDistilled,
-    /// [`Deit`] of 384 features and 6 heads, with a distillation token.
+    /// DeiT-Small: [`Deit`] of 384 features and 6 heads, with a distillation token.
     DeitSmallDistilled,
 }
 

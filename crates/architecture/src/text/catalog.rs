@@ -43,7 +43,7 @@ const CATALOG: &[ArchitectureEntry] = &[
     },
 ];
 
-/// Returns the networks of text that [`TextSize::by_name`](crate::TextSize::by_name) supports.
+/// Returns the text networks that [`TextSize::by_name`](crate::TextSize::by_name) supports.
 pub fn text_catalog() -> &'static [ArchitectureEntry] {
     CATALOG
 }

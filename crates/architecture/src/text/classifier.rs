@@ -28,7 +28,7 @@ pub struct TextClassifierConfig {
     pub encoder: TextEncoderConfig,
     /// Number of classes.
     pub classes: usize,
-    /// Probability of dropout before the classifier. Default: that of the encoder, and 0.2 in
+    /// Probability of dropout before the classifier. Default: that of the encoder, but 0.2 for
     /// DistilBERT, as in transformers.
     pub classifier_dropout: Option<f64>,
 }
@@ -106,7 +106,7 @@ impl TextClassifierConfig {
     }
 }
 
-/// Classifier of text: a [`TextEncoder`] and a head on the first token.
+/// Text classifier: a [`TextEncoder`] and a classifier of the first token.
 ///
 /// ```text
 /// pool = activation(pooler(first token of the last layer)),   logits = classifier(dropout(pool))
@@ -128,7 +128,7 @@ impl TextClassifierConfig {
 ///
 /// # Panics
 ///
-/// The forward pass panics in the cases in which that of the [encoder](TextEncoder) does.
+/// The forward pass panics where that of the [encoder](TextEncoder) does.
 ///
 /// # Reference
 ///
@@ -149,7 +149,7 @@ pub struct TextClassifier {
     pub dropout: Dropout,
     /// Classifier.
     pub classifier: Linear,
-    /// Family, which decides about the activation of the pooler.
+    /// Family, which determines the activation of the pooler.
     #[module(skip)]
     pub family: TextFamily,
 }

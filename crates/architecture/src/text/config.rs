@@ -21,13 +21,13 @@ use burn::config::Config;
 pub struct TextEncoderConfig {
     /// Size of the network.
     pub size: TextSize,
-    /// Number of different tokens. That of published checkpoints of BERT is mostly 30,522.
+    /// Number of different tokens, which is 30,522 in most published checkpoints of BERT.
     pub vocabulary: usize,
     /// Number of tokens of a sequence, with padding, in the example of an input and in the
     /// [plan](Self::plan).
     pub length: usize,
-    /// Number of positions with an embedding, which is the largest length of a sequence. That of
-    /// published checkpoints is mostly 512. Default: `length`.
+    /// Number of positions with an embedding, which is the largest length of a sequence; 512 in
+    /// most published checkpoints. Default: `length`.
     pub positions: Option<usize>,
     /// Probability of dropout during a training. Default: `0.1`.
     #[config(default = 0.1)]

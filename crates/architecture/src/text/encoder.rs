@@ -58,35 +58,35 @@ impl TextEncoderConfig {
     }
 }
 
-/// Encoder of text: BERT, DistilBERT, TinyBERT or MiniLM without a head.
+/// Text encoder: BERT, DistilBERT, TinyBERT or MiniLM without a classifier.
 ///
 /// Embeddings of the tokens, their positions and the first segment are added and normalized. Layers
-/// of attention and two linear layers follow, each of which is normalized after its sum.
+/// of attention and two linear layers follow, with a normalization after each residual sum.
 ///
 /// | Tap | Kind | Content |
 /// | --- | --- | --- |
-/// | `mask` | mask | the mask of the input, true for the tokens that count |
+/// | `mask` | mask | the mask of the input, true for tokens that are not padding |
 /// | `hidden.0` | sequence | the embeddings |
 /// | `query.1`, `key.1`, `value.1`, `query.2`, … | sequence | the queries, keys and values of each attention, one head after another |
 /// | `attention.1`, `attention.2`, … | attention | `queries · keysᵀ / √(features / heads)`, before the mask and the softmax |
 /// | `hidden.1`, `hidden.2`, … | sequence | the tokens after each layer |
 ///
 /// The numbers of the layers are those of `hidden_states` in transformers, of which the first,
-/// `hidden.0`, is that of the embeddings. Taps hold values at padding too, which losses leave out
-/// by the mask. Recipes do so by themselves; an objective is told by
+/// `hidden.0`, is that of the embeddings. Taps also have values at padding, which losses leave out
+/// by the mask. Recipes do so by default; for an objective, it is set by
 /// [`with_mask`](burn_distill_core::MultiLayerTerm::with_mask) and
 /// [`with_teacher_mask`](burn_distill_core::MultiLayerTerm::with_teacher_mask).
 ///
 /// The response is of [tokens](Response::Tokens), with the last hidden states in place of logits
-/// and the mask of the input. It is not a prediction: an encoder alone serves for losses on taps,
-/// as when a student is distilled before its training for a task.
+/// and the mask of the input. It is not a prediction: an encoder without a classifier serves for
+/// losses on taps, such as in a distillation before the training for a task.
 ///
 /// All tokens are in the first segment: the embedding of segment 0 is added, and inputs have no
 /// segments. Attention leaves out padding as transformers does in evaluation. A sequence without a
 /// token attends to all its padding equally, so that its values are finite.
 ///
-/// Embeddings are drawn from N(0, 0.02²), as in transformers. Linear layers are initialized as
-/// burn's, uniformly in ±1/√inputs, of which the deviation is also 0.02 for 768 inputs.
+/// Embeddings are drawn from N(0, 0.02²), as in transformers. Linear layers are initialized as in
+/// burn, uniformly in ±1/√inputs, whose standard deviation is also 0.02 for 768 inputs.
 ///
 /// # Shapes
 ///
@@ -154,7 +154,7 @@ impl TextEncoder {
         );
     }
 
-    /// Returns for every head, query and key whether the key is padding.
+    /// Returns whether each key is padding, for every head and query.
     fn padding(&self, mask: Tensor<2, Bool>) -> Tensor<4, Bool> {
         let heads = self.layers[0].attention.heads;
         let [batch_size, length] = mask.dims();

@@ -13,7 +13,7 @@ pub(super) fn norm(features: usize, device: &Device) -> LayerNorm {
         .init(device)
 }
 
-/// A layer of a network of text, normalized after each sum.
+/// Layer of a text network, normalized after each residual sum.
 ///
 /// ```text
 /// x = norm1(x + attention(x)), then norm2(x + fc2(gelu(fc1(x))))

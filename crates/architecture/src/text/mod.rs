@@ -1,4 +1,4 @@
-//! Networks of text, with the layers of transformers.
+//! Text networks, with the layers of transformers.
 
 mod catalog;
 mod classifier;

@@ -5,19 +5,19 @@ use burn_distill_core::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
-/// Family of networks of text, as the package transformers has them.
+/// Family of text networks, as in the package transformers.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 pub enum TextFamily {
-    /// BERT, and with it TinyBERT and MiniLM. A classifier is that of
-    /// `BertForSequenceClassification`: the first token after the last layer, a linear layer, tanh.
+    /// BERT, TinyBERT and MiniLM. The classifier is that of `BertForSequenceClassification`: the
+    /// first token after the last layer, a linear layer, tanh and a linear classifier.
     Bert,
-    /// DistilBERT: BERT without embeddings of segments, and without dropout after the attention. A
-    /// classifier is that of `DistilBertForSequenceClassification`: the first token after the last
-    /// layer, a linear layer, ReLU.
+    /// DistilBERT: BERT without embeddings of segments, and without dropout after the attention.
+    /// The classifier is that of `DistilBertForSequenceClassification`: the first token after the
+    /// last layer, a linear layer, ReLU and a linear classifier.
     DistilBert,
 }
 
-/// Size of a network of text, without the vocabulary and the classes.
+/// Size of a text network, without the vocabulary and the classes.
 ///
 /// | Name | Family | Layers | Features | Heads | Features between the linear layers |
 /// | --- | --- | --- | --- | --- | --- |
@@ -45,7 +45,7 @@ pub enum TextFamily {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextSize {
-    /// Family, which decides about the head and the names of the tensors.
+    /// Family, which determines the classifier and the names of the tensors.
     pub family: TextFamily,
     /// Number of features of a token, a multiple of the number of heads.
     pub features: usize,
@@ -58,7 +58,7 @@ pub struct TextSize {
 }
 
 /// Ratio of the features between the linear layers to the features of a token, in a network whose
-/// name does not tell it.
+/// name does not determine it.
 const EXPANSION: usize = 4;
 
 const fn bert(features: usize, depth: usize, heads: usize, intermediate: usize) -> TextSize {
@@ -92,13 +92,12 @@ const SIZES: [(&str, TextSize); 10] = [
 ];
 
 impl TextSize {
-    /// Returns the size of a name. Upper case, and `_` instead of `-`, are also valid.
+    /// Returns the size with this name. Upper case, and `_` instead of `-`, are also valid.
     ///
     /// # Errors
     ///
-    /// Returns [`NetworkError::Unknown`], with the known names and the most similar one, if there
-    /// is no network of text of this name, or the error about a number in the name that is out of
-    /// range.
+    /// Returns [`NetworkError::Unknown`], with the known names and the most similar one, if no text
+    /// network has this name, or the error about a number in the name that is out of range.
     pub fn by_name(name: &str) -> Result<Self, NetworkError> {
         let spelled = name.to_lowercase().replace('_', "-");
         let size = Self::parse(&spelled).ok_or_else(|| {
@@ -142,7 +141,7 @@ impl TextSize {
     }
 }
 
-const KIND: &str = "network of text";
+const KIND: &str = "text network";
 
 /// Writes the name. A size without a name is written by its numbers, in words.
 impl Display for TextSize {

@@ -1,4 +1,4 @@
-//! Comparison of the networks of text with those of transformers, and their properties.
+//! Comparison of the text networks with those of transformers, and their properties.
 //!
 //! `tests/text.json` contains the results of `docs/reference/text_networks.py` with transformers in
 //! double precision: the parameters of the published sizes; and for a small network of each family
@@ -548,7 +548,7 @@ fn unknown_names_and_numbers_out_of_range_are_refused() {
         ),
         (
             "transformer-8-0-2",
-            "the depth of a network of text should be 1 or more up to 10000, but is 0",
+            "the depth of a text network should be 1 or more up to 10000, but is 0",
         ),
         (
             "transformer-0-1-1",
@@ -573,11 +573,11 @@ fn sizes_out_of_range_are_refused() {
     };
     assert_eq!(
         error(of(0, 5)).to_string(),
-        "the vocabulary of a network of text should be from 1 to 16777216, but is 0"
+        "the vocabulary of a text network should be from 1 to 16777216, but is 0"
     );
     assert_eq!(
         error(of(10, 0)).to_string(),
-        "the length of a network of text should be from 1 to 65536, but is 0"
+        "the length of a text network should be from 1 to 65536, but is 0"
     );
     for (config, positions) in [
         (of(10, 5).with_positions(Some(4)), 4),

@@ -9,7 +9,7 @@ use burn_distill_recipe::{DataRecipe, Registry, parse};
 use std::path::Path;
 use toml::Table;
 
-/// Most classes that the table names without `--wide`.
+/// Largest number of classes in the table without `--wide`.
 const CLASSES: usize = 20;
 
 /// Evaluates a model on the test samples of its data, or of other data.

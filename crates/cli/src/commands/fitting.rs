@@ -5,10 +5,16 @@ use burn_distill::interchange::{Checkpoint, KeyMap, Mapping, layout_of};
 use burn_distill_recipe::{Architecture, InputShape, ModelRecipe, Registry, Task};
 use serde::Serialize;
 
-/// Shapes of images for which networks are tried, beside that of the command line: that of
-/// ImageNet, and those of the usual small images. They matter for networks with a weight for each
-/// place.
+/// Shapes of images for which networks are tried, besides that of the command line: that of
+/// ImageNet, and those of the usual small images. They matter for networks whose parameters depend
+/// on the position.
 const IMAGES: [[usize; 3]; 4] = [[3, 224, 224], [3, 32, 32], [1, 28, 28], [1, 32, 32]];
+
+/// Shape of tokens for which networks are tried: that of the English BERT models.
+const TOKENS: InputShape = InputShape::Tokens {
+    length: 512,
+    vocabulary: 30_522,
+};
 
 /// A network that the weights in a file fit.
 #[derive(Serialize)]
@@ -22,8 +28,8 @@ pub struct Fit {
     pub part: String,
 }
 
-/// Returns all networks of a registry, and those of these names, that the weights in a file fit:
-/// with all keys and all shapes, for the number of classes of their last layer.
+/// Returns the networks of a registry, and those of further names, whose keys and shapes are
+/// exactly those of a file, with the number of classes of its last layer.
 pub fn fitting(
     checkpoint: &Checkpoint,
     named: &[String],
@@ -37,14 +43,15 @@ pub fn fitting(
     let names: Vec<_> = named.iter().cloned().chain(entries).collect();
     let mut fits: Vec<Fit> = Vec::new();
     for name in &names {
-        // The name of a family, as in `mlp-<width>`, is that of no network.
+        // The name of a family, such as `mlp-<width>`, is not that of a network.
         let model = ModelRecipe::from(name.as_str());
         let Ok(architecture) = registry.network(&model) else {
             continue;
         };
         let inputs = [input.clone()]
             .into_iter()
-            .chain(IMAGES.map(InputShape::Image));
+            .chain(IMAGES.map(InputShape::Image))
+            .chain([TOKENS]);
         let fit = inputs
             .into_iter()
             .find_map(|input| fit(checkpoint, &*architecture, input));
@@ -69,7 +76,7 @@ fn fit(checkpoint: &Checkpoint, architecture: &dyn Architecture, input: InputSha
         };
         Some(Mapping::new(checkpoint, &[layout], &KeyMap::default()))
     };
-    // Any number of classes: the file tells which.
+    // Any number of classes will do: the file determines it.
     let classes = 10;
     let first = mapping(classes)?;
     let (mapping, classes) = match first.other_classes() {

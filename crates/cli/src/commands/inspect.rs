@@ -54,7 +54,7 @@ pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
         .iter()
         .try_for_each(|option| model.set(option))?;
     let architecture = registry.network(&model)?;
-    // As the registry has it, which may differ from the spelling of the command line.
+    // The name in the registry may differ from the spelling on the command line.
     model.name = architecture.name();
     let task = Task {
         input: args.input.clone(),

@@ -74,8 +74,8 @@ fn inspect_checkpoint(
     output::print(text(&inspection, args.all))
 }
 
-/// Returns the metadata, with that of this program in single texts, and the name of the model in
-/// it.
+/// Returns the metadata, with the record of this program as separate entries, and the name of the
+/// model in it.
 fn metadata(checkpoint: &Checkpoint) -> (BTreeMap<String, String>, Option<String>) {
     let mut metadata = checkpoint.metadata().clone();
     let provenance = metadata.get("provenance");

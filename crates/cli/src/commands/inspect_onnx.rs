@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Prints the inputs, outputs and nodes of an ONNX file; each node only if all are asked for.
+/// Prints the inputs, outputs and operators of an ONNX file and, if `all` is set, every node.
 ///
 /// # Errors
 ///

@@ -61,7 +61,7 @@ fn networks_that_no_machine_holds_are_refused_with_an_estimate() {
         (
             "bert-tiny",
             "16of100000000",
-            "the vocabulary of a network of text should be from 1 to 16777216",
+            "the vocabulary of a text network should be from 1 to 16777216",
         ),
         ("bert-tiny", "0of10", "should be from 1 to 65536, but is 0"),
         (

@@ -142,7 +142,7 @@ impl Clone for Checked {
 /// the loss gets the mask of the tokens that count for student and teacher, if there is one: from
 /// the tap that [`mask`](TapPairs::mask) or [`teacher_mask`](TapPairs::teacher_mask) names, or else
 /// from a response of [tokens](crate::Response::Tokens). An adapter gets zeros in place of the other
-/// tokens.
+/// tokens; if it makes something else of a sequence, the loss gets zeros in the teacher's and no mask.
 pub type TapObjective<L, A = NoAdapter> = Weighted<TapPairs<L, A>>;
 
 impl<L, A, P: IntoIterator<Item = TapPair<L, A>>> From<P> for TapPairs<L, A> {
@@ -213,9 +213,9 @@ impl<L: TapLoss, A: TapAdapter> LossTerm for TapPairs<L, A> {
             if unchecked {
                 pair.check(&student, &teacher);
             }
-            let mask = match student {
-                Tap::Sequence(_) => mask.clone(),
-                _ => None,
+            let (teacher, mask) = match student {
+                Tap::Sequence(_) => (teacher, mask.clone()),
+                _ => (teacher.zero_padding(mask.as_ref()), None),
             };
             let loss = pair.loss.forward_taps(student, teacher, mask);
             loss.mul_scalar(pair.weight)
@@ -436,6 +436,64 @@ mod tests {
                 teacher_mask.is_some()
             );
         }
+    }
+
+    /// Sums a sequence over its tokens.
+    #[derive(Module, Debug)]
+    struct SumOfTokens {}
+
+    impl TapAdapter for SumOfTokens {
+        fn adapt(&self, student: Tap) -> Tap {
+            let Tap::Sequence(sequence) = student else {
+                panic!("a sequence is expected")
+            };
+            Tap::Vector(sequence.sum_dim(1).squeeze_dim(1))
+        }
+    }
+
+    /// The sum of the teacher's tap.
+    #[derive(Module, Debug)]
+    struct SumOfTeacher {}
+
+    impl NamedLoss for SumOfTeacher {
+        fn name(&self) -> &'static str {
+            "sum-of-teacher"
+        }
+    }
+
+    impl TapLoss for SumOfTeacher {
+        fn forward_taps(&self, _: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
+            assert!(mask.is_none());
+            teacher.into_vectors().sum()
+        }
+
+        fn check_taps(&self, _: &Tap, _: &Tap) -> Result<(), LossError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn padding_of_the_teacher_does_not_count_where_the_adapter_leaves_no_sequence() {
+        let device = Device::default();
+        let tokens = Tensor::from_data([[[1.0, 2.0], [4.0, 8.0], [f32::NAN, 16.0]]], &device);
+        let taps = [
+            ("tokens", Tap::Sequence(tokens)),
+            (
+                "valid",
+                Tap::Mask(Tensor::from_data([[true, true, false]], &device)),
+            ),
+        ];
+        let logits = Tensor::zeros([1, 4], &device);
+        let knowledge = Knowledge::from_logits(logits).with_taps(taps);
+        let pair = TapPair::new("tokens", "tokens", SumOfTeacher {}).with_adapter(SumOfTokens {});
+        let term = TapPairs {
+            mask: Some("valid".into()),
+            ..TapPairs::from([pair])
+        };
+
+        let value = term.value(&Context::of(&knowledge, &knowledge));
+
+        assert_eq!(value.into_scalar::<f32>(), 15.0);
     }
 
     #[test]

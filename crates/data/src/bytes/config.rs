@@ -9,32 +9,32 @@ use std::path::{Path, PathBuf};
 
 /// Configuration of a [`ByteFolder`].
 ///
-/// Classes are the subfolders, with their names, in the order of these. The folder may instead hold
-/// the folders `train` and, if there are any, `val` (or `valid`, or `validation`) and `test`, each
-/// with the subfolders of its classes.
+/// Each subfolder is a class of this name, in alphabetical order. The folder may instead hold the
+/// folders `train` and, if there are any, `val` (or `valid`, or `validation`) and `test`, each with
+/// the subfolders of its classes.
 ///
-/// Every file is a sample, whatever it holds. Hidden files and `__MACOSX` are left out, and so are
-/// files with fewer than `min_bytes` bytes, with a warning. Links are followed, but not back into
-/// their own folder.
+/// Every file is a sample, regardless of its contents. Hidden files and `__MACOSX` are ignored;
+/// files with fewer than `min_bytes` bytes are left out, with a warning. Links are followed, but a
+/// link to a folder that contains it is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByteFolderConfig {
     /// Folder of the files.
     pub bytes: PathBuf,
-    /// Folder of the files of the test set, with subfolders of the same names, if they are
-    /// elsewhere.
+    /// Folder of the files of the test set, with subfolders of the same names. Default: `test` in
+    /// `bytes`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_bytes: Option<PathBuf>,
-    /// Number of bytes at the beginning of a file.
+    /// Number of bytes at the beginning of a file. Default: 512.
     #[serde(default = "cut")]
     pub first: usize,
-    /// Number of bytes at the end of a file.
+    /// Number of bytes at the end of a file. Default: 512.
     #[serde(default = "cut")]
     pub last: usize,
-    /// Whether whitespace at the beginning and the end of a file is left out.
+    /// Whether whitespace at the beginning and the end of a file is left out. Default: false.
     #[serde(default)]
     pub strip: bool,
-    /// Size of the smallest file that is a sample, at least 1.
+    /// Smallest size of a file in bytes, at least 1. Default: 1.
     #[serde(default = "min_bytes")]
     pub min_bytes: u64,
 }

@@ -8,14 +8,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Files as samples, whose first and last bytes are tokens.
+/// Files as samples, with their first and last bytes as tokens.
 ///
 /// [`ByteFolderConfig::load`](crate::ByteFolderConfig::load) creates it. The id of a file is its
-/// position in the order of the paths. Only the paths are in memory: the two ends of a file are read
-/// whenever a batch is prepared.
+/// position in the order of the paths. Only the paths are kept in memory. The two ends of a file
+/// are read whenever a batch is prepared.
 ///
-/// The mask of a token is true where there is a byte. A file without one, because all of it is
-/// whitespace that is left out, has a single token, of padding: no network can attend to nothing.
+/// The mask is true for tokens that are bytes. A file of whitespace only, all of which is left out,
+/// has a single token, of padding, because attention over no tokens is undefined.
 #[derive(Clone)]
 pub struct ByteFolder {
     data: Arc<ByteFolderData>,

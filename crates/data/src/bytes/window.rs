@@ -15,10 +15,10 @@ use std::path::Path;
 /// The vocabulary has [`VOCABULARY`](Self::VOCABULARY) tokens: the 256 bytes and
 /// [`PADDING`](Self::PADDING). The two parts overlap in a file that is shorter than both.
 ///
-/// With `strip`, 4096 bytes at most are read at either end, and the whitespace of ASCII at the
-/// beginning of the first and at the end of the last ones is left out before the parts are cut.
+/// With `strip`, at most 4096 bytes are read at either end, and ASCII whitespace at the beginning
+/// of the first ones and at the end of the last ones is left out before the parts are cut.
 /// [`MAGIKA`](Self::MAGIKA) is the input of the model `standard_v3_3` of magika 1.0.3, token for
-/// token. magika asks its model only if the first part has 8 bytes or more.
+/// token. magika runs its model only if the first part has at least 8 bytes.
 ///
 /// ```
 /// use burn_distill_data::ByteWindow;
@@ -38,10 +38,10 @@ pub struct ByteWindow {
     pub strip: bool,
 }
 
-/// Bytes that are read at either end where whitespace is left out.
+/// Number of bytes that are read at either end if whitespace is left out.
 const BLOCK: usize = 4096;
 
-/// Most bytes at either end.
+/// Largest number of bytes at either end.
 const MOST: usize = 1 << 20;
 
 impl ByteWindow {
@@ -120,14 +120,14 @@ impl ByteWindow {
     }
 }
 
-/// Returns whether a byte is what `bytes.strip` of Python leaves out, the vertical tab included.
+/// Returns whether `bytes.strip` of Python removes a byte, which includes the vertical tab.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
 impl Check for ByteWindow {
     fn check(&self) -> Result<(), ConfigError> {
-        // As in magika, so that whitespace can be left out and still a full part remain.
+        // As in magika, so that a full part can remain after whitespace is left out.
         let most = if self.strip { BLOCK - 1 } else { MOST };
         check::count_in("first", self.first, 0..=most)?;
         check::count_in("last", self.last, 0..=most)?;

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// Configuration of an [`ImageFolder`](crate::ImageFolder).
 ///
-/// Classes are the subfolders, with their names, in the order of these. The folder may instead hold
-/// the folders `train` and, if there are any, `val` (or `valid`, or `validation`) and `test`, each
-/// with the subfolders of its classes.
+/// Each subfolder is a class of this name, in alphabetical order. The folder may instead hold the
+/// folders `train` and, if there are any, `val` (or `valid`, or `validation`) and `test`, each with
+/// the subfolders of its classes.
 ///
-/// Images are PNG, JPEG, BMP, GIF (the first frame) or WebP, whatever their name ends in. They are
-/// decoded to 8 bits per value, without transparency, and turned as their EXIF orientation says, as
-/// viewers show them. Hidden files and `__MACOSX` are left out, other files are counted and left
-/// out. Links are followed, but not back into their own folder.
+/// Images are PNG, JPEG, BMP, GIF (the first frame) or WebP, by their contents and not by the
+/// ending of their names. They are decoded to 8 bits per value, without transparency, and rotated
+/// by their EXIF orientation, as image viewers do. Hidden files and `__MACOSX` are ignored; other
+/// files are left out and counted in the log. Links are followed, but a link to a folder that
+/// contains it is an error.
 ///
 /// ```
 /// use burn_distill_data::{ImageFolderConfig, ImageResize};
@@ -31,14 +32,15 @@ use std::path::{Path, PathBuf};
 pub struct ImageFolderConfig {
     /// Folder of the images.
     pub folder: PathBuf,
-    /// Folder of the test images, with subfolders of the same names, if they are elsewhere.
+    /// Folder of the test images, with subfolders of the same names. Default: `test` in `folder`,
+    /// if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_folder: Option<PathBuf>,
     /// Size that images are resized to: that of the shorter side, or height and width. Default:
     /// unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<ImageResize>,
-    /// Height and width that are cut out of the middle, after the resize. Default: all.
+    /// Height and width of the center crop after the resize. Default: no crop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<[usize; 2]>,
     /// Number of channels: 1 for gray, 3 for color. Default: 1 if all images are gray, otherwise 3.
@@ -51,7 +53,8 @@ pub struct ImageFolderConfig {
     /// recipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
-    /// Memory for decoded images, in MiB; images beyond it are decoded for every batch.
+    /// Memory for decoded images, in MiB; further images are decoded for every batch. Default:
+    /// 1024.
     #[serde(default = "memory_mib")]
     pub memory_mib: usize,
 }
@@ -60,10 +63,10 @@ pub struct ImageFolderConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrokenImages {
-    /// Loading fails, with the first of them and its reason.
+    /// Loading fails, with an error that names the first of them.
     #[default]
     Refuse,
-    /// They are left out, with a warning.
+    /// The images are left out, with a warning.
     Skip,
 }
 
@@ -86,7 +89,7 @@ impl ImageFolderConfig {
         }
     }
 
-    /// Returns the part that changes the pixels of an image.
+    /// Returns the steps from an image file to pixels.
     pub fn preprocessing(&self) -> Preprocessing {
         Preprocessing {
             resize: self.resize,

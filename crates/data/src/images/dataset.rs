@@ -9,8 +9,8 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-/// Labeled images in the files of a folder, of which as many are kept in memory as there is memory
-/// for; the others are decoded whenever a batch is prepared.
+/// Labeled images in the files of a folder. Decoded images are kept in memory up to a limit; the
+/// others are decoded whenever a batch is prepared.
 ///
 /// [`ImageFolderConfig::load`](crate::ImageFolderConfig::load) creates it. The id of an image is its
 /// position in the order of the paths, without images that are skipped because they are broken.
@@ -75,8 +75,8 @@ impl ImageFolder {
         self.normalization.as_ref()
     }
 
-    /// Returns the mean and the standard deviation of each channel over all pixels of these samples.
-    /// The standard deviation of a channel of one level is 1.
+    /// Returns the mean and the standard deviation of each channel over all pixels of these
+    /// samples. The standard deviation of a constant channel is 1.
     pub fn measured_normalization(&self) -> Normalization {
         let [channels, height, width] = self.shape();
         let pixels = (self.ids.len() * height * width) as f64;
@@ -124,7 +124,7 @@ impl ImageFolder {
         }
     }
 
-    /// Returns the pixels of an image, with the channels that it has itself.
+    /// Returns the pixels of an image, with the channels of the data set.
     fn pixels(&self, id: usize) -> Result<Pixels<'_>, DataError> {
         let image = &self.data.images[id];
         let expanded = image.shape[0] != self.data.shape[0];
@@ -139,7 +139,7 @@ impl ImageFolder {
     }
 }
 
-/// Pixels of an image of the shape of the data set.
+/// Pixels of an image with the shape of the data set.
 enum Pixels<'a> {
     Kept(&'a [u8]),
     Own(Vec<u8>),

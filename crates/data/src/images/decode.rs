@@ -4,7 +4,7 @@ use super::decoded::DecodedImage;
 #[cfg(feature = "images")]
 use super::webp;
 
-/// Most pixels of an image that is decoded: as many as Pillow decodes.
+/// Largest number of pixels of an image, as in Pillow.
 #[cfg(feature = "images")]
 const MOST_PIXELS: u64 = 178_956_970;
 
@@ -32,14 +32,14 @@ pub(super) fn is_image(_first: &[u8]) -> bool {
     false
 }
 
-/// Returns an image, without transparency and turned as its orientation says, or the reason why it
+/// Returns an image, without transparency and rotated by its orientation, or the reason why it
 /// cannot be decoded.
 #[cfg(not(feature = "images"))]
 pub(super) fn decode(_bytes: &[u8]) -> Result<DecodedImage, String> {
     Err("this program was built without the feature `images`, which decodes images".into())
 }
 
-/// Returns an image, without transparency and turned as its orientation says, or the reason why it
+/// Returns an image, without transparency and rotated by its orientation, or the reason why it
 /// cannot be decoded.
 #[cfg(feature = "images")]
 pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {

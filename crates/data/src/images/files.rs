@@ -13,13 +13,13 @@ pub(super) const IMAGES: FileKind = FileKind {
     is_sample,
 };
 
-/// Names of files that should be images, also if their contents are not.
+/// Endings of the names of files that should be images, even if their contents are not.
 const EXTENSIONS: [&str; 9] = [
     "bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "webp",
 ];
 
-/// Names of files that are images, but of formats that are not decoded: each is refused or skipped
-/// as a broken image, instead of being left out unseen.
+/// Endings of the names of images in formats that are not decoded. Such a file is refused or
+/// skipped as a broken image, instead of being left out like other files.
 const OTHER_EXTENSIONS: [&str; 9] = [
     "avif", "heic", "heif", "jp2", "jxl", "ppm", "tga", "tif", "tiff",
 ];

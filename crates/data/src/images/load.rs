@@ -14,8 +14,7 @@ const NAMED: usize = 3;
 impl ImageFolderConfig {
     /// Reads every image of the folder once: its checksum, its size, and whether it can be decoded.
     ///
-    /// Images that are skipped and files that are no images are logged as a warning and as
-    /// information.
+    /// Skipped images are logged as a warning, files that are not images as information.
     ///
     /// # Errors
     ///
@@ -111,7 +110,7 @@ impl ImageFolderConfig {
         };
         if !listing.others.is_empty() {
             log::info!(
-                "{}: {} files that are no images are left out: {}",
+                "{}: {} files that are not images are left out: {}",
                 folder.display(),
                 listing.others.len(),
                 named(listing.others.iter().map(|path| path.display()))
@@ -178,7 +177,7 @@ impl ImageFolderConfig {
     }
 }
 
-/// Returns whether a folder is another one or in it.
+/// Returns whether a folder is the same as another one, or inside it.
 fn is_within(folder: &Path, other: &Path) -> bool {
     let folders = folder.canonicalize().ok().zip(other.canonicalize().ok());
     folders.is_some_and(|(folder, other)| folder.starts_with(other))
@@ -203,7 +202,8 @@ struct Part {
 }
 
 impl Part {
-    /// Returns the number of images of another part whose files have the contents of files here.
+    /// Returns the number of images of another part whose files have the same contents as files of
+    /// this part.
     fn known_in(&self, other: &Self) -> usize {
         let known: HashSet<_> = self.images.iter().map(|image| image.hash).collect();
         let images = other.images.iter();

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 
-/// Longest side that images are resized to or cut out.
+/// Longest side of a resized or cropped image.
 const LONGEST: usize = 16_384;
 
-/// Most pixels that an image is resized to: a line of pixels would become very long by its shorter
-/// side.
+/// Largest number of pixels of a resized image: by its shorter side, a very narrow image could
+/// become very long.
 const MOST_RESIZED: usize = 1 << 26;
 
 /// Longest side of an image that is resized, before and after: that of the largest JPEG image.
@@ -21,8 +21,7 @@ const LONGEST_RESIZED: usize = 1 << 16;
 /// it is resized to.
 const MOST_BETWEEN: usize = 1 << 27;
 
-/// Deterministic steps from the file of an image to pixels of one shape: resize, crop from the
-/// middle, number of channels.
+/// Deterministic steps from an image file to pixels: resize, center crop, number of channels.
 ///
 /// The resize is bilinear (a triangle filter), with antialiasing if images become smaller, as in
 /// Pillow and in torchvision's `Resize(antialias=True)`; the crop is torchvision's `CenterCrop`, and
@@ -33,7 +32,7 @@ pub struct Preprocessing {
     /// Size that images are resized to. Default: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<ImageResize>,
-    /// Height and width that are cut out of the middle. Default: all.
+    /// Height and width of the center crop. Default: no crop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<[usize; 2]>,
     /// Number of channels: 1 or 3. Default: that of the image.
@@ -50,7 +49,7 @@ pub struct Preprocessing {
 pub enum ImageResize {
     /// Size of the shorter side; the longer one keeps the aspect ratio, rounded down.
     Shorter(usize),
-    /// Height and width, whatever the aspect ratio.
+    /// Height and width, regardless of the aspect ratio.
     Exact([usize; 2]),
 }
 
@@ -100,8 +99,8 @@ impl Preprocessing {
         Ok(image.with_channels(channels))
     }
 
-    /// Returns the image in the contents of a file. Gray images stay gray, also if three channels
-    /// are set, since these would be equal.
+    /// Decodes the contents of a file. Gray images stay gray even if three channels are set, since
+    /// these would be equal.
     pub(super) fn decode(&self, bytes: &[u8]) -> Result<DecodedImage, String> {
         let image = decode(bytes)?;
         let image = match self.channels {

@@ -14,7 +14,7 @@ use std::thread;
 /// SHA-256 of the contents of a file.
 pub type Hash = [u8; 32];
 
-/// An image of a folder, as it was found by the scan.
+/// Image of a folder, as it was scanned.
 pub struct ScannedImage {
     pub path: PathBuf,
     pub label: usize,
@@ -44,7 +44,7 @@ impl Memory {
         Self(AtomicU64::new((mib as u64).saturating_mul(1 << 20)))
     }
 
-    /// Takes memory, if that much is left.
+    /// Takes memory, and returns whether enough was left.
     fn take(&self, bytes: usize) -> bool {
         let take = |left: u64| left.checked_sub(bytes as u64);
         self.0

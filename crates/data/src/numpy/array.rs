@@ -2,10 +2,10 @@ use super::element::{Element, ElementType};
 use super::header::Header;
 use std::fmt;
 
-/// An array of numbers of NumPy, whose first axis are samples.
+/// Array of numbers in the format of NumPy, whose first axis is that of the samples.
 ///
-/// The elements stay in memory as they are in the file, with their type and byte order, and are
-/// converted where they are used.
+/// The elements stay in memory with the type and byte order of the file, and are converted when
+/// they are accessed.
 ///
 /// | Property | Read |
 /// | --- | --- |
@@ -22,7 +22,8 @@ pub struct NumpyArray {
 }
 
 impl NumpyArray {
-    /// Creates an array from its header, which has an axis, and the bytes that it promises.
+    /// Creates an array from its header, with at least one axis, and the number of bytes that it
+    /// declares.
     pub(super) fn new(header: Header, bytes: Vec<u8>) -> Self {
         assert!(!header.shape.is_empty(), "An array has a first axis.");
         assert_eq!(bytes.len(), header.size, "The header promises the bytes.");
@@ -34,7 +35,7 @@ impl NumpyArray {
         }
     }
 
-    /// Returns the lengths of the axes, at least one.
+    /// Returns the lengths of the axes, of which there is at least one.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -58,17 +59,17 @@ impl NumpyArray {
     ///
     /// # Panics
     ///
-    /// Panics if there is no such sample.
+    /// Panics if the array does not have this sample.
     pub fn numbers(&self, sample: usize) -> impl Iterator<Item = f32> + '_ {
         self.elements(sample).map(Element::number)
     }
 
-    /// Returns the elements of a sample, the last axis fastest; none for those that are no
-    /// integers, or that exceed the largest signed integer of 64 bits.
+    /// Returns the elements of a sample, the last axis fastest; none for elements that are not
+    /// integers or exceed the largest signed integer of 64 bits.
     ///
     /// # Panics
     ///
-    /// Panics if there is no such sample.
+    /// Panics if the array does not have this sample.
     pub fn integers(&self, sample: usize) -> impl Iterator<Item = Option<i64>> + '_ {
         self.elements(sample).map(Element::integer)
     }

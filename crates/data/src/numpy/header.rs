@@ -45,7 +45,7 @@ pub(super) const PREFIX: usize = 12;
 ///
 /// # Errors
 ///
-/// Returns an error if this is no file of an array, or if the description is too long.
+/// Returns an error if this is not an `.npy` file, or if the description is too long.
 pub(super) fn description(prefix: &[u8]) -> Result<(usize, usize), Fault> {
     if !prefix.starts_with(MAGIC) {
         let found = &prefix[..prefix.len().min(MAGIC.len())];
@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Takes a string without escapes, as all that describe numbers are.
+    /// Takes a string without escapes, which no description of numbers needs.
     fn string(&mut self) -> Result<&'a str, Fault> {
         let Some(quote @ (b'\'' | b'"')) = self.peek() else {
             return self.unexpected("a string");
@@ -221,7 +221,7 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(b'[') {
             return fault(
                 self.place(),
-                "an array of numbers: store every field as an array of its own",
+                "an array of numbers: store every field as a separate array",
                 "a structured array",
             );
         }
@@ -325,7 +325,7 @@ mod tests {
             refusal("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,)}"),
             of(
                 20,
-                "an array of numbers: store every field as an array of its own",
+                "an array of numbers: store every field as a separate array",
                 "a structured array"
             )
         );

@@ -11,8 +11,8 @@ impl NumpyArray {
     /// # Errors
     ///
     /// Returns [`DataError::Io`] if the file cannot be read, and [`DataError::Corrupt`] if it holds
-    /// no array of numbers, or fewer or more bytes than its header promises, which is known before
-    /// memory is allocated for them.
+    /// no array of numbers, or fewer or more bytes than its header declares, which is checked
+    /// before memory is allocated for them.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let open = || -> io::Result<_> {
@@ -58,7 +58,7 @@ pub(super) fn read(mut source: impl Read, size: u64, path: &Path) -> Result<Nump
         return Err(DataError::corrupt(
             path,
             start,
-            "an array whose first axis are samples",
+            "an array whose first axis is that of the samples",
             "a single number",
         ));
     }

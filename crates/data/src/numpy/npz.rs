@@ -13,16 +13,16 @@ const RATIO: u64 = 100;
 /// Size up to which the ratio does not matter.
 const SMALL: u64 = 16 << 20;
 
-/// Bytes that one byte compressed by deflate makes at most.
+/// Largest number of bytes that one byte compressed by deflate expands to.
 const DEFLATE_RATIO: u64 = 1032;
 
 /// Ending of the names of arrays in an archive.
 const ENDING: &str = ".npy";
 
-/// An archive of arrays with names, as `numpy.savez` and `numpy.savez_compressed` write it.
+/// Archive of named arrays, as `numpy.savez` and `numpy.savez_compressed` write it.
 ///
-/// An array is not decompressed if it promises more than 100 times the size of the archive and
-/// more than 16 MiB, and never beyond what its header promises.
+/// An array is not decompressed if its declared size is more than 100 times that of the archive and
+/// more than 16 MiB, and never beyond the size that its header declares.
 pub struct NpzFile {
     path: PathBuf,
     archive: ZipArchive<BufReader<File>>,
@@ -30,12 +30,12 @@ pub struct NpzFile {
 }
 
 impl NpzFile {
-    /// Opens an archive, of which only the table of contents is read.
+    /// Opens an archive and reads its table of contents.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Io`] if the file cannot be read, and [`DataError::Corrupt`] if it is no
-    /// archive.
+    /// Returns [`DataError::Io`] if the file cannot be read, and [`DataError::Corrupt`] if it is
+    /// not a ZIP archive.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let open = || -> io::Result<_> {
@@ -61,11 +61,11 @@ impl NpzFile {
         names.collect()
     }
 
-    /// Reads the array of a name.
+    /// Reads the array with this name.
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Invalid`] if there is no such array, and [`DataError::Corrupt`] if it
+    /// Returns [`DataError::Invalid`] if no array has this name, and [`DataError::Corrupt`] if it
     /// cannot be decompressed, if it is larger than an array in a file of this size may be, or for
     /// the reasons of [`NumpyArray::open`].
     pub fn read(&mut self, name: &str) -> Result<NumpyArray, DataError> {

@@ -110,7 +110,7 @@ fn a_promise_that_the_file_does_not_hold_is_refused() {
     );
     assert_eq!(
         refusal(open(&npy(&header("|u1", "()"), &[0]))),
-        "a.npy: at byte 10: expected an array whose first axis are samples, found a single number"
+        "a.npy: at byte 10: expected an array whose first axis is that of the samples, found a single number"
     );
     assert_eq!(
         refusal(open(&npy(&header("|u1", "(1152921504606846976, 0)"), &[]))),

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// ```text
 /// numeric:      (value − mean) / std       mean and population std of the training part
 ///               0                          where the value is missing: the mean
-/// categorical:  one-hot                    a missing value is a category of its own
+/// categorical:  one-hot                    a missing value is a separate category
 /// ```
 ///
 /// The deviation of a constant column counts as 1. Names of classes and categories are sorted by
@@ -69,7 +69,7 @@ pub struct CsvConfig {
     pub quote: char,
 }
 
-/// Treatment of a category that a table did not have when its columns were encoded.
+/// Treatment of a category that the table of the encoding does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownCategories {

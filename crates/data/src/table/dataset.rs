@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Rows of a table as samples, whose columns are encoded when they are batched.
+/// Rows of a table as samples, whose columns are encoded when batches are prepared.
 ///
 /// The encoding of a loaded table is measured on all of its rows. [`measured`](Self::measured)
 /// measures another one, usually on the training part alone:
@@ -242,7 +242,7 @@ impl Samples for TableDataset {
         Tensor::from_data(prepared, device)
     }
 
-    /// Passes the contents of the file, which are the same with means and deviations of any part.
+    /// Passes the contents of the file, which do not depend on the measured means and deviations.
     fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
         let columns = self.encoding.columns.iter();
         let columns: Vec<_> = columns.map(ColumnEncoding::without_moments).collect();

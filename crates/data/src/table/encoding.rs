@@ -3,8 +3,7 @@ use serde::{Deserialize, Serialize};
 
 /// Conversion of the columns of a table to the features of a vector.
 ///
-/// It belongs to the weights of a network: rows that are converted otherwise mean something else to
-/// it.
+/// It belongs to the weights of a network, which are valid only for rows with this encoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableEncoding {
@@ -42,8 +41,8 @@ impl TableEncoding {
         self.columns.iter().map(ColumnEncoding::features).sum()
     }
 
-    /// Returns whether the columns and their categories are those of another encoding, so that both
-    /// are of the same tables.
+    /// Returns whether another encoding has the same columns and categories, so that both fit the
+    /// same tables.
     pub(super) fn has_columns_of(&self, other: &Self) -> bool {
         let kinds = |encoding: &Self| -> Vec<_> {
             let columns = encoding.columns.iter();
@@ -84,7 +83,7 @@ impl ColumnEncoding {
         }
     }
 
-    /// Returns the column as it is before means and deviations are measured.
+    /// Returns the column with the mean 0 and the deviation 1, as before these are measured.
     pub(super) fn without_moments(&self) -> Self {
         let mut column = self.clone();
         if let Self::Numeric { mean, std, .. } = &mut column {
@@ -147,7 +146,8 @@ impl ColumnEncoding {
     }
 }
 
-/// Mean and population standard deviation of the values that are numbers; none if there are none.
+/// Returns the mean and the population standard deviation of the values that are not NaN; none if
+/// all are.
 ///
 /// The deviation of equal values is 1, so that they become 0 and not the rounding error of their
 /// mean, enlarged.

@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// A table that is read row by row, with the line and the name of the column in every error.
+/// Table that is read row by row. Every error names the line and the column.
 pub(super) struct TableFile {
     path: PathBuf,
     reader: Reader<File>,
     header: Vec<String>,
     record: ByteRecord,
-    /// Byte after the end of the row before.
+    /// Position of the byte after the previous row.
     offset: u64,
 }
 
@@ -80,7 +80,7 @@ impl TableFile {
     ///
     /// # Errors
     ///
-    /// Returns an error that suggests the nearest name if there is no such column.
+    /// Returns an error that suggests the nearest name if the table does not have this column.
     pub fn column(&self, name: &str, key: &str) -> Result<usize, DataError> {
         let place = self.header.iter().position(|column| column == name);
         place.ok_or_else(|| {
@@ -178,7 +178,7 @@ impl TableFile {
     }
 }
 
-/// Returns the line of the first byte that ends no line, from an offset in a file.
+/// Returns the line of the first byte from an offset in a file that does not end a line.
 ///
 /// The lines that the reader counts are too few where line ends are `\r\n`, or where lines are
 /// empty, so that they are counted again where there is an error.

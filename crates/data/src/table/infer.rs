@@ -17,7 +17,7 @@ const MOST_DECLARED: usize = 10_000;
 /// Columns, classes and size of a table.
 #[derive(Debug)]
 pub(super) struct Schema {
-    /// Conversion of the columns, with values that are not standardized.
+    /// Conversion of the columns, before the means and deviations are measured.
     pub encoding: TableEncoding,
     pub classes: Vec<String>,
     /// Number of rows.
@@ -124,7 +124,7 @@ struct Column {
     /// Offset of the row, and value, of the first field that is not a number. The line is counted
     /// only for an error, since that reads the file again.
     text: Option<(u64, String)>,
-    /// Different values, up to one more than there may be.
+    /// Different values, up to one more than the largest number allowed.
     values: BTreeSet<String>,
     has_values: bool,
     has_missing: bool,

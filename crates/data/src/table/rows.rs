@@ -8,7 +8,7 @@ use crate::DataError;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Code of a category that is not one of the column.
+/// Code of a category that the encoding of the column does not have.
 pub(super) const UNKNOWN: u32 = u32::MAX;
 
 /// Values of a column, by row.

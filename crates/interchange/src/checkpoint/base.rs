@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The tensors of a file of weights: of burn, of PyTorch or of SafeTensors.
+/// Tensors in a file of weights of burn, PyTorch or SafeTensors.
 ///
-/// The format is recognized by the contents of the file. Names, types and shapes are read at once,
-/// the values of a tensor when they are [needed](StoredTensor::read).
+/// The format is recognized by the contents of the file. Names, types and shapes are read when the
+/// file is opened, the values of a tensor [on demand](StoredTensor::read).
 ///
 /// | Format | Files | Not read |
 /// | --- | --- | --- |
@@ -57,7 +57,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the file, and the place in it, if the file cannot be read, is of
+    /// Returns an error that names the file, and the place in it, if the file cannot be read, has
     /// another format, is damaged, or is refused.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let format = CheckpointFormat::of_file(&path)?;
@@ -97,13 +97,13 @@ impl Checkpoint {
         &self.tensors
     }
 
-    /// Returns the tensor of a name, if there is one.
+    /// Returns the tensor with this name, if there is one.
     pub fn get(&self, name: &str) -> Option<&StoredTensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// Returns the texts beside the tensors: the metadata of the file, or the numbers and short
-    /// texts at the top of a checkpoint of PyTorch, such as its `epoch`.
+    /// Returns the metadata of the file. For a checkpoint of PyTorch, these are the numbers and
+    /// short strings at its top level, such as `epoch`.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }

@@ -13,11 +13,11 @@ const BURN: &[u8] = b"NRUB";
 /// bytes.
 const LEGACY: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// Number of bytes from which a format is recognized.
+/// Number of bytes by which a format is recognized.
 const HEAD: u64 = 262;
 
 impl CheckpointFormat {
-    /// Returns the format of a file by its contents, whatever its name is.
+    /// Returns the format of a file by its contents, regardless of its name.
     ///
     /// ```
     /// use burn_distill_interchange::CheckpointFormat;
@@ -32,7 +32,7 @@ impl CheckpointFormat {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read, or is of another format.
+    /// Returns an error if the file cannot be read, or has another format.
     pub fn of_file(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let io = |error| CheckpointError::io(path, error);

@@ -3,7 +3,7 @@ use burn_distill_core::WeightsError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The reason why a checkpoint cannot be read.
+/// Error of a checkpoint that cannot be read.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
@@ -21,7 +21,7 @@ pub enum CheckpointError {
         /// Reason.
         source: io::Error,
     },
-    /// The contents are of no format that is read.
+    /// The format of the file is not supported.
     #[error(
         "{}: {found}, but a checkpoint of PyTorch (.pth, .pt, .bin), a .safetensors file or a .bpk \
          file is expected",
@@ -81,7 +81,7 @@ impl CheckpointError {
     }
 }
 
-/// A fault in a file, before it is known which file it is.
+/// Fault in a file, without the path of the file.
 pub(super) enum Fault {
     /// The contents are damaged or incomplete.
     Malformed(String),

@@ -1,7 +1,7 @@
 use regex::Regex;
 use std::borrow::Cow;
 
-/// Changes of the names of the tensors of a checkpoint, by regular expressions.
+/// Regular expressions by which the tensors of a checkpoint are renamed.
 ///
 /// Each pattern is replaced wherever it occurs in a name. `$1` in the replacement stands for the
 /// first group of the pattern. The patterns are applied one after the other.
@@ -20,7 +20,7 @@ pub struct KeyMap {
     changes: Vec<(Regex, String)>,
 }
 
-/// A pattern that is no regular expression.
+/// Error of a pattern that is not a valid regular expression.
 #[derive(thiserror::Error)]
 #[error("`{pattern}` is not a regular expression: {message}")]
 pub struct KeyError {
@@ -33,11 +33,11 @@ pub struct KeyError {
 burn_distill_core::debug_as_display!(KeyError);
 
 impl KeyMap {
-    /// Creates the changes from pairs of a pattern and its replacement.
+    /// Creates the map from pairs of a pattern and its replacement.
     ///
     /// # Errors
     ///
-    /// Returns an error with the pattern that is no regular expression, or one that is too large.
+    /// Returns an error with the pattern if one is not a valid regular expression, or is too large.
     pub fn new<P: AsRef<str>, R: Into<String>>(
         changes: impl IntoIterator<Item = (P, R)>,
     ) -> Result<Self, KeyError> {
@@ -54,7 +54,7 @@ impl KeyMap {
         })
     }
 
-    /// Returns the name after the changes.
+    /// Returns the name after all replacements.
     pub fn apply<'a>(&self, name: &'a str) -> Cow<'a, str> {
         let mut changed = Cow::Borrowed(name);
         for (pattern, replacement) in &self.changes {

@@ -2,10 +2,10 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor};
 use burn_distill_architecture::CheckpointTensor;
 
-/// Returns the tensors of a module by the names that the same modules have in PyTorch.
+/// Returns the tensors of a module with the names that they have in PyTorch, for the same modules.
 ///
-/// PyTorch calls scale and offset of a normalization `weight` and `bias`, and stores the weights of
-/// a linear layer as `[outputs, inputs]`.
+/// In PyTorch, the scale and the offset of a normalization are named `weight` and `bias`, and the
+/// weights of a linear layer have the shape `[outputs, inputs]`.
 ///
 /// ```
 /// use burn::nn::LinearConfig;

@@ -30,17 +30,17 @@ const CONTAINERS: &[&str] = &[
     "ema_state_dict",
 ];
 
-/// Names of tensors of PyTorch that no weights depend on.
+/// Names of tensors of PyTorch that are not weights.
 const WITHOUT_COUNTERPART: &[&str] = &["num_batches_tracked", "position_ids"];
 
 /// Most parts of a name that are tried as a prefix.
 const DEEPEST: usize = 3;
 
-/// The tensors of a checkpoint, assigned to those of a network.
+/// Assignment of the tensors of a checkpoint to those of a network.
 ///
-/// All tensors of the network should have a counterpart of the same shape, and all of the
-/// checkpoint should be used. Tensors outside of the part with the network, such as the state of an
-/// optimizer, are counted but do not matter.
+/// It is [complete](Self::is_complete) if every tensor of the network has a counterpart of the same
+/// shape, and every tensor of the checkpoint is used. Tensors outside of the part with the network,
+/// such as the state of an optimizer, are only counted.
 ///
 /// # Example
 ///
@@ -66,8 +66,8 @@ const DEEPEST: usize = 3;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping {
-    /// Name under which the checkpoint has the network, such as `state_dict.module`; empty if it is
-    /// at the top.
+    /// Prefix of the names of the network in the checkpoint, such as `state_dict.module`; empty if
+    /// the network is at the top level.
     pub part: String,
     /// Tensors of the network with their counterparts.
     pub assigned: Vec<Assigned>,
@@ -81,18 +81,18 @@ pub struct Mapping {
     pub outside: BTreeMap<String, usize>,
 }
 
-/// A tensor of a network with its counterpart.
+/// Tensor of a network with its counterpart in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assigned {
     /// Name in the checkpoint.
     pub name: String,
     /// Path in the network.
     pub path: String,
-    /// Whether the network has the transpose.
+    /// Whether the tensor is transposed for the network.
     pub transposed: bool,
 }
 
-/// A tensor whose shape in the checkpoint is not that of the network.
+/// Tensor whose shape in the checkpoint is not that in the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherShape {
     /// Name in the checkpoint.
@@ -108,9 +108,10 @@ impl Mapping {
     ///
     /// `layouts` are the names that the tensors of the network may have, such as those of
     /// [`NetworkConfig::checkpoint`](burn_distill_architecture::NetworkConfig::checkpoint) and of
-    /// [`layout_of`](super::layout_of); the paths of burn are tried for each. The network may be
-    /// under any name in the checkpoint, as in `state_dict.module.`. Of all these, those with the
-    /// most counterparts are used. `keys` changes the names after that part was removed.
+    /// [`layout_of`](super::layout_of); the paths of burn are tried for each. The names of the
+    /// network may have any prefix in the checkpoint, such as `state_dict.module.`. Of all
+    /// combinations, the one with the most counterparts is used. `keys` renames the tensors after
+    /// the prefix is removed.
     pub fn new(checkpoint: &Checkpoint, layouts: &[Vec<CheckpointTensor>], keys: &KeyMap) -> Self {
         let tensors = checkpoint.tensors();
         let smallest = layouts.iter().map(Vec::len).min().unwrap_or_default();
@@ -198,8 +199,9 @@ impl Mapping {
             (found.1 == expected.1).then_some((*found.0, *expected.0))
         });
         let first = counts.next().flatten().filter(|_| only_shapes)?;
-        // A layer, but not its weights without its bias, or several layers.
-        let is_layer = (1..=2).contains(&self.other_shapes.len());
+        // The weights of one layer, or those of the two heads of a network with a distillation token,
+        // with their biases.
+        let is_layer = matches!(self.other_shapes.len(), 1 | 2 | 4);
         (is_layer && counts.all(|counts| counts == Some(first))).then_some(first)
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A tensor of a checkpoint, whose values are read when they are needed.
+/// Tensor of a checkpoint, whose values are read on demand.
 #[derive(Clone)]
 pub struct StoredTensor {
     /// Name in the checkpoint.
@@ -65,8 +65,8 @@ impl StoredTensor {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the file and the tensor if the values cannot be read, or if
-    /// burn has no such type.
+    /// Returns an error that names the file and the tensor if the values cannot be read, or if burn
+    /// does not support their type.
     pub fn read(&self) -> Result<TensorData, CheckpointError> {
         self.read_values()
             .map_err(|message| CheckpointError::Tensor {
@@ -129,7 +129,7 @@ fn read_range(path: &Path, start: u64, length: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns the name of a type of burn, as PyTorch names it.
+/// Returns the name of a type of burn in PyTorch.
 pub(super) fn dtype_name(dtype: DType) -> String {
     let name = match dtype {
         DType::F64 => "float64",

@@ -6,7 +6,7 @@ use burn_distill_core::{AnyInput, AnyNetwork, Input, InputShape, Network};
 use burn_distill_data::{ImageResize, Preprocessing};
 use std::path::Path;
 
-/// A network with the names of its classes and the normalization of its inputs.
+/// Network with its description: the names of its classes and the normalization of its inputs.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// Network, in validation mode.
@@ -37,8 +37,8 @@ impl Model {
 
     /// Returns the classes of one image, the most probable first.
     ///
-    /// The pixels are from 0 to 255, one plane after another for each channel, each row by row.
-    /// They are normalized here.
+    /// The pixels are from 0 to 255, one plane per channel, each row by row. They are normalized
+    /// here.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Model {
         match probabilities.as_slice() {
             [image] => Ok(self.ranked(image)),
             images => Err(ModelError::Input(format!(
-                "one image was expected, but there are pixels of {}",
+                "one image was expected, but the pixels are those of {} images",
                 images.len()
             ))),
         }
@@ -58,8 +58,8 @@ impl Model {
     /// Reads the pixels of an image file, with the size and the number of channels that the model
     /// takes.
     ///
-    /// The image is prepared as those of the training were. Of training data that was not read from
-    /// image files, it is resized to the size of the input.
+    /// The image is prepared as those of the training. If these were not read from image files, it
+    /// is resized to the size of the input.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl Model {
 
     /// Returns the input of the network for one or more images, normalized.
     ///
-    /// The pixels are from 0 to 255, one image after another, with one plane after another for each
-    /// channel, each row by row.
+    /// The pixels are from 0 to 255, one image after another, with one plane per channel, each row
+    /// by row.
     ///
     /// # Errors
     ///

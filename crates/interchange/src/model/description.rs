@@ -14,7 +14,7 @@ pub const DESCRIPTION_FILE: &str = "model.json";
 /// Version of the description that this crate writes, and the latest that it reads.
 const FORMAT_VERSION: u32 = 1;
 
-/// Description of an exported model: the contents of `model.json`.
+/// Description of an exported model, the contents of `model.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelDescription {
     /// Version of this format.
@@ -26,7 +26,8 @@ pub struct ModelDescription {
     pub input: InputShape,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// Mean and deviation that images are normalized by; none for other inputs.
+    /// Mean and standard deviation of each channel, by which images are normalized; none for other
+    /// inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
     /// Steps from an image file to pixels, before the normalization; none for inputs that were not
@@ -39,7 +40,7 @@ pub struct ModelDescription {
     pub parameters: usize,
     /// File of the network.
     pub weights: WeightsDescription,
-    /// Training data, as the run records it; none for a network of unknown origin.
+    /// Training data, as recorded by the run; none for a network of unknown origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }
@@ -106,7 +107,7 @@ pub struct OnnxDescription {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ModelFormat {
-    /// Burn's format, `model.bpk`.
+    /// burn's format, `model.bpk`.
     Burnpack,
     /// SafeTensors, `model.safetensors`.
     SafeTensors,
@@ -285,7 +286,7 @@ fn damaged(path: &Path, reason: impl Display) -> ModelError {
     )
 }
 
-/// The shape of an input with its kind, which numbers alone would not tell.
+/// The shape of an input with its kind, which the sizes alone do not determine.
 mod input {
     use burn_distill_core::InputShape;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

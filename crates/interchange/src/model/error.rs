@@ -2,7 +2,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The reason why an exported model cannot be written or used.
+/// Error of an exported model that cannot be written or used.
 #[derive(thiserror::Error)]
 pub enum ModelError {
     /// A file of the model cannot be read or written.

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Loads an exported model whose network is one of the architecture crate.
+/// Loads an exported model whose network is one of the crate `burn-distill-architecture`.
 ///
 /// The file of its network has to be in burn's format or SafeTensors.
 ///
@@ -41,7 +41,7 @@ pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Model, ModelErr
     Ok(Model::new(network, description, device))
 }
 
-/// Loads the weights of an exported model into a network of a program, and returns it with the
+/// Loads the weights of an exported model into a given network, and returns the network with the
 /// description of the model.
 ///
 /// # Errors
@@ -74,8 +74,8 @@ fn build(
         Ok(config) => config,
         Err(NetworkError::Unknown { .. }) => {
             return Err(format!(
-                "its network is `{name}`, which is none of this library: build the network of your \
-                 program and load its weights with `load_into`"
+                "its network is `{name}`, which is not a network of this library: build the network in \
+                 your program and load its weights with `load_into`"
             ));
         }
         Err(error) => return Err(error.to_string()),

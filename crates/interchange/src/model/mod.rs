@@ -1,4 +1,4 @@
-//! Exported models: folders with a network for other programs.
+//! Exported models: folders with a network and its description.
 
 mod classify;
 mod description;

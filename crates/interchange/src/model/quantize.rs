@@ -1,4 +1,4 @@
-//! Weights of 8 bits, which are stored as such and computed with in single precision.
+//! Weights that are stored in 8 bits and converted to single precision when they are loaded.
 
 use burn::module::{Module, ModuleMapper, Param, Quantizer};
 use burn::tensor::quantization::{Calibration, QuantScheme, QuantStore, QuantValue};
@@ -15,7 +15,7 @@ pub(super) fn in_8_bits(network: &AnyNetwork) -> AnyNetwork {
     network.valid().map(&mut quantizer)
 }
 
-/// Returns a network that computes as the given one does once it was exported with
+/// Returns a copy of a network whose weights are rounded to 8 bits, as if it had been exported with
 /// [`Quantization::Q8`](crate::Quantization::Q8) and loaded.
 pub fn rounded_to_8_bits(network: &AnyNetwork) -> AnyNetwork {
     in_8_bits(network).map(&mut ToSinglePrecision)
@@ -33,7 +33,7 @@ impl ModuleMapper for OfMatrices {
     }
 }
 
-/// Turns quantized tensors into such of single precision.
+/// Converts quantized tensors to single precision.
 struct ToSinglePrecision;
 
 impl ModuleMapper for ToSinglePrecision {

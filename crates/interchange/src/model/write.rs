@@ -10,7 +10,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// File of the text about a model in its folder.
+/// File of the model card in the folder of a model.
 pub const CARD_FILE: &str = "README.md";
 
 /// Export of a network as a folder that [`load`](crate::load) and other programs read.
@@ -19,7 +19,7 @@ pub const CARD_FILE: &str = "README.md";
 /// | --- | --- |
 /// | `model.bpk`, `model.safetensors` or `model.onnx` | the network |
 /// | `model.json` | a [`ModelDescription`] |
-/// | `README.md` | a text about the model |
+/// | `README.md` | the model card, a text about the model |
 #[derive(Clone, Debug)]
 pub struct ModelExport {
     description: ModelDescription,
@@ -64,7 +64,8 @@ impl ModelExport {
         self
     }
 
-    /// Sets whether an exported model in the folder is replaced. Other folders are never replaced.
+    /// Sets whether an exported model that is already in the folder is replaced. A folder with
+    /// other files is never replaced.
     pub fn replacing(mut self, replaces: bool) -> Self {
         self.replaces = replaces;
         self
@@ -72,7 +73,8 @@ impl ModelExport {
 
     /// Writes the folder, and returns the description that it holds.
     ///
-    /// `card` returns the text about the model. The folder gets its name when it is complete.
+    /// `card` returns the model card. The files are written to a temporary folder, which is renamed
+    /// when it is complete.
     ///
     /// # Errors
     ///
@@ -128,7 +130,7 @@ impl ModelExport {
         Ok(bytes.map_err(ModelError::Network)?.len())
     }
 
-    /// Checks that the folder can be written, without a change.
+    /// Checks that the folder can be written, without changing anything.
     ///
     /// # Errors
     ///
@@ -140,7 +142,8 @@ impl ModelExport {
         {
             return Err(ModelError::invalid(
                 folder,
-                "the keys of the original network are for the format safetensors",
+                "only a file in the format safetensors can have the keys of the original network: export \
+                 with `--format safetensors`, or with `--keys paths`",
             ));
         }
         if self.normalizes && self.description.weights.format != ModelFormat::Onnx {
@@ -161,7 +164,8 @@ impl ModelExport {
         if self.normalizes && self.description.normalization.is_none() {
             return Err(ModelError::invalid(
                 folder,
-                "the model has no normalization, which its ONNX file could contain",
+                "the model has no normalization that its ONNX file could contain: export it without \
+                 `--normalize`",
             ));
         }
         match fs::symlink_metadata(folder) {
@@ -232,7 +236,8 @@ impl ModelExport {
     #[cfg(not(feature = "export"))]
     fn onnx_of(&self, _network: &AnyNetwork) -> Result<Vec<u8>, String> {
         Err(
-            "this program was built without the export to ONNX: build it with the feature `export`"
+            "this program was built without the export to ONNX: build it with `cargo build --release \
+             --features export`"
                 .into(),
         )
     }
@@ -267,7 +272,7 @@ fn check_replaceable(folder: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Writes files to a folder that gets its name when it is complete.
+/// Writes files to a temporary folder and renames it when it is complete.
 fn publish(folder: &Path, files: &[(&str, &[u8])], replaces: bool) -> Result<(), ModelError> {
     let partial = beside(folder, "partial");
     let written = write_all(&partial, files).and_then(|()| {

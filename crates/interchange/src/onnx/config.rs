@@ -8,8 +8,7 @@ use std::path::PathBuf;
 
 /// Configuration of a network in an ONNX file: its inputs, its outputs and its taps.
 ///
-/// A network of images sees the same view as the student, prepared in its own way. The steps, in
-/// this order:
+/// The network takes the same views as the student. They are prepared in these steps:
 ///
 /// 1. The normalization of the data is undone, so that pixels are from 0 to 1, unless
 ///    [`data_normalization`](Self::data_normalization) is set.
@@ -21,28 +20,30 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OnnxConfig {
-    /// Names of the inputs in the file. For tokens: those of the ids, of the mask, and of further
-    /// inputs that are zero, such as segments. Default: the inputs of the file; for tokens, by the
-    /// names `input_ids`, `attention_mask` and `token_type_ids`.
+    /// Names of the inputs in the file. For tokens: the input of the ids, that of the mask, and
+    /// further ones that are filled with zeros, such as segments. Default: the only input of the
+    /// file; for several inputs of tokens, `input_ids`, `attention_mask` and `token_type_ids`.
     pub inputs: Vec<String>,
-    /// Name of the output, or of any inner result, that is the response. Default: the only output
-    /// of the file.
+    /// Name of the output, or of an intermediate result, that is the response. Default: the only
+    /// output of the file.
     pub output: Option<String>,
-    /// Meaning of the numbers in the output. Default: logits.
+    /// Meaning of the values of the output. Default: logits.
     pub outputs: OnnxOutputs,
     /// Order of the axes of images. Default: channels first.
     pub layout: OnnxLayout,
-    /// Factor of the pixels, which are from 0 to 1: 255 for a network of bytes. Default: 1.
+    /// Factor for the pixels, which are from 0 to 1: 255 for a network that takes bytes. Default:
+    /// 1.
     pub scale: f64,
-    /// Height and width of the images of the network. Default: those of the data.
+    /// Height and width of the images that the network takes. Default: those of the data.
     pub resize: Option<[usize; 2]>,
-    /// Whether a gray image becomes one of three equal channels. Default: false.
+    /// Whether a gray image is expanded to three equal channels. Default: false.
     pub gray_to_rgb: bool,
-    /// Mean and standard deviation of the network, one per channel, after the factor.
+    /// Mean and standard deviation of each channel that the network expects, after the factor.
+    /// Default: none.
     pub normalization: Option<Normalization>,
-    /// Whether the network takes the values as they are normalized for the student. Default: false.
+    /// Whether the network takes values with the normalization of the student. Default: false.
     pub data_normalization: bool,
-    /// Inner results that are taps.
+    /// Intermediate results that are exposed as taps. Default: none.
     pub taps: OnnxTaps,
     /// Names of the classes, in the order of the logits. Default: the classes of the data.
     pub classes: Option<OnnxClasses>,
@@ -66,7 +67,7 @@ impl Default for OnnxConfig {
     }
 }
 
-/// Meaning of the numbers that an ONNX file returns.
+/// Meaning of the values that an ONNX file returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnnxOutputs {
@@ -79,10 +80,11 @@ pub enum OnnxOutputs {
     /// logit = ln(max(p, 1.2e-38))
     /// ```
     ///
-    /// The lost constant of each row does not change any softmax of logits divided by a
-    /// temperature. Probabilities that are 0 in single precision become logits of -87.3.
+    /// They are the original logits up to a constant for each row, which does not change the
+    /// softmax at any temperature. Probabilities that are 0 in single precision become logits of
+    /// -87.3.
     Probabilities,
-    /// Independent probabilities of a sigmoid, whose logits are:
+    /// Independent probabilities of a sigmoid, which are converted to logits:
     ///
     /// ```text
     /// logit = ln(p) − ln(1 − p)

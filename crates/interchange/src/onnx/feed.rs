@@ -1,4 +1,4 @@
-//! Inputs of a file, and which of them takes which values.
+//! Inputs of a file, and the values that each of them takes.
 
 use super::config::OnnxConfig;
 use super::file::OnnxFile;
@@ -19,7 +19,7 @@ pub struct Feed {
     pub slots: Vec<Slot>,
     /// Number of samples that the network takes, if it is fixed.
     pub batch: Option<usize>,
-    /// Number of tokens that the network knows, if it is known.
+    /// Size of the vocabulary of the network, if it is known.
     pub vocabulary: Option<usize>,
 }
 
@@ -118,7 +118,7 @@ impl Feed {
     pub fn shapes(&self, samples: usize, sample: &[usize]) -> Vec<Vec<usize>> {
         let shape = |slot: &Slot| {
             let of_sample = match slot.content {
-                // Flattened, or as it is.
+                // The sample is flattened if the input has another number of axes.
                 Content::Values if slot.sample.len() != sample.len() => slot.sample.as_slice(),
                 _ => sample,
             };
@@ -147,7 +147,7 @@ impl Feed {
             && let Some(id) = ids.iter().find(|id| !(0..known as i64).contains(*id))
         {
             bail!(
-                "the tokens should be from 0 to {}, the last one that the network knows, but one is {id}",
+                "the tokens should be from 0 to {}, the last one in the vocabulary of the network, but one is {id}",
                 known - 1
             );
         }
@@ -214,7 +214,7 @@ impl Slot {
                 _ => None,
             });
             let sizes: Vec<Option<usize>> = sizes.collect();
-            // An image for a network of vectors.
+            // A network of vectors takes a flattened image.
             if sizes.len() == 2 && sample.len() > 1 && content == Content::Values {
                 of_slot = vec![sample.iter().product()];
             }

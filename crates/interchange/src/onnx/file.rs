@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 use tract_onnx::prelude::Framework;
 
-/// An ONNX file, read and checked.
+/// ONNX file that was read and checked.
 ///
-/// A file that was read has a graph whose nodes are connected without a cycle and whose constants
-/// are complete. Only a network that is made from it tells whether its operators are supported.
+/// Reading checks that the nodes of the graph form no cycle and that the constants are complete.
+/// Whether the operators are supported is checked when an [`OnnxNetwork`](crate::OnnxNetwork) is
+/// created from the file.
 #[derive(Clone, Debug)]
 pub struct OnnxFile {
     path: PathBuf,
@@ -20,12 +21,12 @@ pub struct OnnxFile {
 }
 
 impl OnnxFile {
-    /// Reads a file, and the files of its weights if they are beside it.
+    /// Reads a file, and checks the separate files that hold its weights, if there are any.
     ///
     /// # Errors
     ///
     /// Returns an error that names the file and the node or tensor if the file cannot be read, is
-    /// not an ONNX model, or contradicts itself.
+    /// not an ONNX model, or is inconsistent.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, OnnxError> {
         let path = path.as_ref();
         let io = |source| OnnxError::Io {
@@ -34,7 +35,10 @@ impl OnnxFile {
         };
         let kind = fs::metadata(path).map_err(io)?;
         if !kind.is_file() {
-            return Err(OnnxError::malformed(path, "this is not a regular file"));
+            return Err(OnnxError::malformed(
+                path,
+                "an ONNX model is expected, but this is not a regular file",
+            ));
         }
         let mut file = File::open(path).map_err(io)?;
         let decoded = tract_onnx::onnx().proto_model_for_read(&mut file);
@@ -66,12 +70,14 @@ impl OnnxFile {
         &self.path
     }
 
-    /// Returns the path of the file, and those of the files that hold its weights, if there are any.
+    /// Returns the path of the file and, if there are any, those of separate files with its
+    /// weights.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// Returns the version of the operators of the domain `ai.onnx`, or 0 if the file has none.
+    /// Returns the version of the operators of the domain `ai.onnx`, or 0 if the file does not
+    /// declare one.
     pub fn opset(&self) -> i64 {
         let mut opsets = self.model.opset_import.iter();
         let standard = opsets.find(|opset| is_standard(&opset.domain));

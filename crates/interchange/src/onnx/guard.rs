@@ -1,4 +1,4 @@
-//! Checks of the graph of a file, and its parts that a network needs.
+//! Checks of the graph of a file, and the part of it that a network needs.
 
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};

@@ -7,19 +7,19 @@ pub trait OnnxInput: Input {
     /// Number of axes of the values, with that of the samples.
     const RANK: usize;
 
-    /// Whether the input is of tokens.
+    /// Whether the input consists of tokens.
     const TOKENS: bool = false;
 
-    /// Creates an input of zeros, of which each sample has this shape; all tokens count.
+    /// Creates an input of zeros with samples of this shape, in which no token is padding.
     fn zeros(samples: usize, sample: &[usize], device: &Device) -> Self;
 
-    /// Prepares the values for the network and reads them into the memory of the host.
+    /// Prepares the values for the network and copies them to the memory of the host.
     fn into_host(self, preparation: &Preparation) -> HostInput;
 
     /// Returns the device of the values.
     fn device(&self) -> Device;
 
-    /// Returns the mask of the tokens that count, if the input is of tokens.
+    /// Returns the mask, true for tokens that are not padding, if the input consists of tokens.
     fn mask(&self) -> Option<Tensor<2, Bool>> {
         None
     }
@@ -28,9 +28,9 @@ pub trait OnnxInput: Input {
 /// Input in the memory of the host.
 #[derive(Clone, Debug)]
 pub enum HostInput {
-    /// Numbers.
+    /// Values of vectors, sequences or images.
     Values {
-        /// Numbers of all samples, one after the other.
+        /// Values of all samples, one sample after the other.
         values: Vec<f32>,
         /// Shape, with the axis of the samples.
         shape: Vec<usize>,

@@ -2,7 +2,7 @@ use super::config::{OnnxConfig, OnnxLayout};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_data::Normalization;
 
-/// Steps from the values that the student sees to those that a network takes.
+/// Steps from the inputs of the student to those of a network.
 #[derive(Clone, Debug, Default)]
 pub struct Preparation {
     /// Undoes the normalization of the data.

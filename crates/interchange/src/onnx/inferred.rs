@@ -1,4 +1,4 @@
-//! Types and shapes of inner results that a file does not tell.
+//! Types and shapes of intermediate results that a file does not declare.
 
 use super::file::OnnxFile;
 use super::value::{OnnxSize, OnnxValue};
@@ -6,7 +6,7 @@ use super::{guard, operators, sizes};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 
-/// Returns the inner results whose types can be inferred; none if the graph cannot be run.
+/// Returns the intermediate results whose types can be inferred; none if the graph cannot be run.
 pub fn values(file: &OnnxFile) -> Vec<OnnxValue> {
     let graph = file.graph();
     let outputs: Vec<_> = graph
@@ -27,7 +27,7 @@ pub fn values(file: &OnnxFile) -> Vec<OnnxValue> {
 fn inferred(file: &OnnxFile) -> TractResult<Vec<OnnxValue>> {
     let onnx = tract_onnx::onnx().with_ignore_value_info(true);
     let mut parsed = onnx.parse(file.model(), file.folder().to_str())?;
-    // As far as it goes.
+    // An analysis that fails leaves the types that it has found.
     let _ = parsed.model.analyse(true);
     let values = parsed
         .outlets_by_name

@@ -24,16 +24,16 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An ONNX file as a teacher.
+/// Teacher in an ONNX file, whose weights are never trained.
 pub type OnnxTeacher<I> = Frozen<OnnxNetwork<I>>;
 
-/// Data that the student sees, from which a network in an ONNX file takes its inputs and classes.
+/// Data of a distillation, for which a network in an ONNX file is prepared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OnnxData {
     /// Shape of a sample: channels, height and width of an image; length and features of a sequence;
     /// features of a vector; length of a sequence of tokens.
     pub sample: Vec<usize>,
-    /// Normalization of the values, which is undone for the network.
+    /// Normalization of the values. It is undone before the network is computed.
     pub normalization: Option<Normalization>,
     /// Names of the classes, in the order of the labels. If it is empty, the network may have any
     /// number of logits.
@@ -42,14 +42,14 @@ pub struct OnnxData {
     pub vocabulary: Option<usize>,
 }
 
-/// A network in an ONNX file, which `tract` runs: it has no parameters for burn, and no gradient
+/// Network in an ONNX file, computed by `tract`. It has no parameters of burn, and no gradient
 /// flows to its inputs.
 ///
-/// The input of a batch is read into the memory of the host once, computed there on one thread, and
-/// the outputs are moved to the device of the input. A file with a fixed number of samples is run on
-/// slices of the batch, the last of which is filled up with copies of its last sample. For any other
-/// file the graph is prepared for each shape of its inputs, which costs some time at first; the
-/// latest four are kept.
+/// A batch is copied to the memory of the host, the network is computed there on one thread, and
+/// the outputs are copied to the device of the input. A file with a fixed number of samples is run
+/// on slices of the batch, the last of which is filled up with copies of its last sample. For any
+/// other file, the graph is prepared once for each shape of its inputs, which takes some time; the
+/// four graphs that were used last are kept.
 ///
 /// # Example
 ///
@@ -77,7 +77,7 @@ pub struct OnnxNetwork<I> {
     input: PhantomData<fn() -> I>,
 }
 
-/// Everything but the device, which copies share.
+/// State that all copies of a network share: everything but the device.
 #[derive(Debug)]
 struct Graph {
     path: PathBuf,
@@ -103,7 +103,7 @@ struct GraphTap {
 }
 
 impl<I: OnnxInput> OnnxNetwork<I> {
-    /// Reads a network from a file, for data of this description.
+    /// Reads a network from a file and prepares it for some data.
     ///
     /// The network is run once, on two samples of zeros, to find the shapes of its outputs.
     ///
@@ -119,7 +119,7 @@ impl<I: OnnxInput> OnnxNetwork<I> {
         Self::new(&OnnxFile::read(path)?, config, data)
     }
 
-    /// Creates a network from a file that was read, for data of this description.
+    /// Creates a network from a file that was read, and prepares it for some data.
     ///
     /// # Errors
     ///
@@ -159,8 +159,8 @@ impl<I: OnnxInput> OnnxNetwork<I> {
             && of_data > known
         {
             return Err(mismatch(format!(
-                "the network knows {known} tokens, but the data has {of_data}: give the data the vocabulary of \
-                 the network"
+                "the network has a vocabulary of {known} tokens, but the data of {of_data}: give the data the \
+                 vocabulary of the network"
             )));
         }
         let failed = |error: tract_onnx::prelude::TractError| {
@@ -232,7 +232,8 @@ impl<I: OnnxInput> OnnxNetwork<I> {
         &self.graph.path
     }
 
-    /// Returns the path of the file, and those of the files that hold its weights, if there are any.
+    /// Returns the path of the file and, if there are any, those of separate files with its
+    /// weights.
     pub fn files(&self) -> &[PathBuf] {
         &self.graph.files
     }
@@ -283,8 +284,9 @@ fn class_map(
         (Form::Classes { .. }, false) => Ok(Some(map)),
         _ => Err(OnnxError::mismatch(
             path,
-            "the classes of the network are in another order than those of the data, but only logits of \
-             whole samples are selected by name",
+            "the classes of the network differ from those of the data or are in another order, but only \
+             logits of whole samples can be selected by name: give the data the classes of the network, in \
+             their order",
         )),
     }
 }
@@ -318,11 +320,11 @@ fn tap_kind(declared: Option<OnnxTapKind>, shape: &[usize]) -> Result<OnnxTapKin
 impl<I: OnnxInput> Network for OnnxNetwork<I> {
     type Input = I;
 
-    /// Computes the response, and the taps.
+    /// Computes the response and offers the taps.
     ///
     /// # Panics
     ///
-    /// Panics if the network cannot be run on these values, such as on tokens out of its
+    /// Panics if the network cannot be run on these values, such as on tokens outside its
     /// vocabulary.
     fn forward_tapped(&self, input: I, taps: &mut TapRecorder) -> Response {
         let graph = &*self.graph;
@@ -364,7 +366,7 @@ impl Graph {
     }
 }
 
-/// Returns a tap, given the numbers of all samples.
+/// Returns a tap, given the values of all samples.
 fn tap_of(values: Vec<f32>, shape: &[usize], kind: OnnxTapKind, device: &Device) -> Tap {
     fn tensor<const D: usize>(values: Vec<f32>, shape: &[usize], device: &Device) -> Tensor<D> {
         Tensor::from_data(TensorData::new(values, shape.to_vec()), device)

@@ -21,7 +21,7 @@ pub fn check(graph: &GraphProto, opset: i64) -> Result<(), String> {
         if has_graph(node) {
             return Err(format!(
                 "{place} is a `{operator}`, whose control flow is not supported: export the model without \
-                 branches and loops, for inputs of one kind"
+                 branches and loops, such as by tracing it"
             ));
         }
         if operator.ends_with("ZipMap") {
@@ -55,7 +55,7 @@ fn has_graph(node: &NodeProto) -> bool {
     attributes.any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty())
 }
 
-/// Checks the range of an attribute whose name tells its meaning.
+/// Checks the range of an attribute whose meaning is known by its name.
 fn check_attribute(node: &NodeProto, attribute: &AttributeProto) -> Result<(), String> {
     /// Largest size of a kernel, a stride or a padding.
     const LARGEST: i64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! Names of outputs and inner results in a file.
+//! Names of outputs and intermediate results in a file.
 
 use super::config::{OnnxConfig, OnnxOutputs};
 use super::feed::listed;
@@ -13,8 +13,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 ///
 /// # Errors
 ///
-/// Returns a sentence if it is unknown, ambiguous, or not of numbers, or if its operator contradicts
-/// the declared meaning of its numbers.
+/// Returns a sentence if it is unknown, ambiguous, or not of numbers, or if its operator
+/// contradicts the declared meaning of its values.
 pub fn named_output(file: &OnnxFile, config: &OnnxConfig) -> Result<String, String> {
     let graph = file.graph();
     let names: Vec<_> = graph
@@ -29,8 +29,8 @@ pub fn named_output(file: &OnnxFile, config: &OnnxConfig) -> Result<String, Stri
         (None, [name]) => name.to_string(),
         (None, []) => {
             return Err(
-                "the file has no output: give the name of an inner result as `output`, or export the model \
-                 with its logits"
+                "the file has no output: give the name of an intermediate result as `output`, or export the \
+                 model with its logits"
                     .into(),
             );
         }

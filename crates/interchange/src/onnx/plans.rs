@@ -1,4 +1,4 @@
-//! Runs of a graph, for inputs of any shape.
+//! Runs of a graph, which is prepared for the shapes of its inputs.
 
 use super::feed::Feed;
 use super::file::OnnxFile;
@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::*;
 
-/// Number of prepared graphs that are kept. A training needs one for its batches, one for its last
-/// batch, and the same for its validation.
+/// Number of prepared graphs that are kept. A training needs one for its batches and one for its
+/// last, smaller batch, and its validation as well.
 const MOST_PLANS: usize = 4;
 
 /// A graph that is prepared for inputs of these shapes.
@@ -28,7 +28,7 @@ pub struct Plans {
 #[derive(Clone, Debug)]
 pub struct Output {
     runs: Vec<Tensor>,
-    /// Number of samples in each run, of which the last may have more than there are.
+    /// Number of samples in each run. The last run may be filled up with copies of a sample.
     batch: usize,
     samples: usize,
 }
@@ -129,11 +129,11 @@ impl Output {
         fits.then(|| [&[self.samples][..], &first[1..]].concat())
     }
 
-    /// Returns the numbers of all samples, one after the other.
+    /// Returns the values of all samples, one sample after the other.
     ///
     /// # Errors
     ///
-    /// Returns an error if the output is not of numbers.
+    /// Returns an error if the values are not numbers.
     pub fn values(&self) -> TractResult<Vec<f32>> {
         let mut values = Vec::new();
         for run in &self.runs {

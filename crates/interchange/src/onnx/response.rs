@@ -1,4 +1,4 @@
-//! The response of a network, from the numbers of its output.
+//! The response of a network, from the values of its output.
 
 use super::config::OnnxOutputs;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -7,14 +7,14 @@ use burn_distill_core::Response;
 /// Form of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A row of numbers for each sample.
+    /// A row of values for each sample.
     Classes {
         /// Number of logits of a sample.
         columns: usize,
-        /// Whether the only number of a sample becomes the logits of two classes.
+        /// Whether the single value of a sample is converted to the logits of two classes.
         binary: bool,
     },
-    /// A row of numbers for each token: length and logits.
+    /// A row of values for each token: length and logits.
     Tokens([usize; 2]),
     /// Maps: channels, height and width.
     Maps([usize; 3]),
@@ -63,7 +63,7 @@ impl Form {
         }
     }
 
-    /// Returns the response, given the numbers of all samples.
+    /// Returns the response, given the values of all samples.
     pub fn response(
         &self,
         mut values: Vec<f32>,
@@ -108,8 +108,8 @@ impl Form {
     }
 }
 
-/// Checks that the numbers of an output have the declared meaning, given those for an input of
-/// zeros in rows of this length.
+/// Checks that the values of an output have the declared meaning, given those for an input of
+/// zeros, in rows of this length.
 ///
 /// # Errors
 ///
@@ -158,7 +158,7 @@ fn ln(probability: f32) -> f32 {
     probability.max(f32::MIN_POSITIVE).ln()
 }
 
-/// Returns the logit of a probability, at which a sigmoid has it.
+/// Returns the logit of a probability: the inverse of the sigmoid.
 fn logit(probability: f32) -> f32 {
     /// Largest number below 1.
     const LARGEST: f32 = 1.0 - f32::EPSILON / 2.0;

@@ -10,7 +10,7 @@ use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 /// Largest number of elements of a tensor that a node fills: 1 GiB of numbers in single precision.
 const MOST_ELEMENTS: u64 = 1 << 28;
 
-/// Largest constant that gives a size.
+/// Largest number of elements of a constant that gives sizes.
 const MOST_SIZES: usize = 16;
 
 /// Checks every node whose output has the sizes of a constant. Sizes that the graph computes cannot
@@ -85,7 +85,7 @@ fn range(start: Option<&[f64]>, end: Option<&[f64]>, step: Option<&[f64]>) -> f6
     }
 }
 
-/// Returns the numbers of a small constant.
+/// Returns the values of a small constant; none for a larger one.
 fn numbers(tensor: &TensorProto) -> Option<Vec<f64>> {
     let kind = DataType::try_from(tensor.data_type).ok()?;
     let raw = &tensor.raw_data;
@@ -131,7 +131,7 @@ fn numbers(tensor: &TensorProto) -> Option<Vec<f64>> {
     (numbers.len() <= MOST_SIZES).then_some(numbers)
 }
 
-/// Returns the numbers of a node that is a constant.
+/// Returns the values of a node that is a constant.
 fn of_node(node: &NodeProto) -> Option<Vec<f64>> {
     let mut attributes = node.attribute.iter();
     attributes.find_map(|attribute| match attribute.name.as_str() {

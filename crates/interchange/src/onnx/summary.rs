@@ -27,13 +27,13 @@ pub struct OnnxSummary {
 /// Node of an ONNX file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OnnxNode {
-    /// Name; the file may leave it out.
+    /// Name; empty if the file leaves it out.
     pub name: String,
     /// Operator, with its domain unless that is `ai.onnx`.
     pub operator: String,
     /// Names of its inputs.
     pub inputs: Vec<String>,
-    /// Its outputs.
+    /// Outputs, with their types and shapes.
     pub outputs: Vec<OnnxValue>,
 }
 
@@ -73,12 +73,12 @@ impl OnnxFile {
         }
     }
 
-    /// Returns the tensors whose types the file tells, or a runtime infers.
+    /// Returns the tensors whose types the file declares or a runtime infers.
     fn inner_values(&self) -> HashMap<String, OnnxValue> {
         let graph = self.graph();
         let told = graph.value_info.iter().chain(&graph.output).map(value_of);
         let inferred = inferred::values(self);
-        // What the file tells has names for the sizes that are not fixed.
+        // Declared shapes come last: they name the sizes that are not fixed.
         let all = inferred.into_iter().chain(told);
         all.map(|value| (value.name.clone(), value)).collect()
     }

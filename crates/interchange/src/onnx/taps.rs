@@ -5,22 +5,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Inner results of an ONNX file that are taps, by the names of the taps.
+/// Intermediate results of an ONNX file that are exposed as taps, by the names of the taps.
 ///
 /// In a configuration, they are a list of names of tensors or nodes in the file, or a table from
-/// shorter names: `{ layer1 = "/layer1/Relu_output_0" }`. Where the rank of a tensor does not tell
-/// its meaning, the value is a table with its kind: `{ node = "scores", kind = "attention" }`.
+/// shorter names: `{ layer1 = "/layer1/Relu_output_0" }`. If the meaning of a tensor is not that of
+/// its rank, the value is a table with its kind: `{ node = "scores", kind = "attention" }`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnnxTaps(pub BTreeMap<String, OnnxTap>);
 
-/// Inner result of an ONNX file that is a tap.
+/// Intermediate result of an ONNX file that is exposed as a tap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxTap {
-    /// Name of a tensor in the file, or of a node, whose first output it is then.
+    /// Name of a tensor in the file, or of a node, whose first output is taken.
     pub node: String,
-    /// Kind of the tap. Default: by its rank, a vector for 2 axes, a sequence for 3 and a map for
-    /// 4.
+    /// Kind of the tap. Default, by its rank: a vector for 2 axes, a sequence for 3, a map for 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<OnnxTapKind>,
 }
@@ -120,7 +119,7 @@ impl OnnxTap {
     }
 }
 
-/// A tap as it is in a table.
+/// Tap in a table of a configuration: a name, or a table with its kind.
 struct NodeOrTable(OnnxTap);
 
 impl<'de> Deserialize<'de> for NodeOrTable {

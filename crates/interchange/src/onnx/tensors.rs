@@ -32,8 +32,7 @@ pub fn all(graph: &GraphProto) -> impl Iterator<Item = (String, &TensorProto)> {
 ///
 /// # Errors
 ///
-/// Returns a sentence that names the constant if it is incomplete, or of a type that cannot be
-/// computed with.
+/// Returns a sentence that names the constant if it is incomplete, or if its type is not supported.
 pub fn check_all(graph: &GraphProto, folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for (place, tensor) in all(graph) {
@@ -47,7 +46,7 @@ pub fn check_all(graph: &GraphProto, folder: &Path) -> Result<Vec<PathBuf>, Stri
     Ok(files)
 }
 
-/// Returns whether a type is of floating-point numbers.
+/// Returns whether a type is one of floating-point numbers.
 pub fn is_float(data_type: i32) -> bool {
     matches!(
         DataType::try_from(data_type),
@@ -55,7 +54,7 @@ pub fn is_float(data_type: i32) -> bool {
     )
 }
 
-/// Returns the number of elements of a constant that was checked.
+/// Returns the number of elements of a checked constant.
 pub fn elements(tensor: &TensorProto) -> u64 {
     tensor
         .dims

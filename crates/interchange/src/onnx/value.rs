@@ -14,7 +14,7 @@ pub struct OnnxValue {
     pub name: String,
     /// Type of its elements, such as `float32`; `not a tensor` for sequences and maps.
     pub kind: String,
-    /// Sizes of its axes, if the file tells them.
+    /// Sizes of its axes, if the file declares them.
     pub shape: Option<Vec<OnnxSize>>,
 }
 
@@ -24,7 +24,7 @@ pub struct OnnxValue {
 pub enum OnnxSize {
     /// Fixed size.
     Fixed(u64),
-    /// Name of a size that depends on the input; empty if it has none.
+    /// Size that depends on the input, by its name in the file; empty if it has no name.
     Dynamic(String),
 }
 

@@ -1,4 +1,4 @@
-//! Number of tokens that a graph knows.
+//! Size of the vocabulary of a graph.
 
 use std::collections::HashMap;
 use tract_onnx::pb::GraphProto;
@@ -6,7 +6,7 @@ use tract_onnx::pb::GraphProto;
 /// Returns the number of rows of the smallest table in which the graph looks up the values of an
 /// input, if it does so directly.
 ///
-/// A runtime may stop the program at a value that has no row, so that values are checked before.
+/// A runtime may stop the program at an index without a row, so the indices are checked before.
 pub fn of_input(graph: &GraphProto, input: &str) -> Option<usize> {
     let rows: HashMap<&str, usize> = graph
         .initializer

@@ -1,4 +1,4 @@
-//! The graph of an ONNX file, as far as it is written here.
+//! The parts of an ONNX graph that an export writes.
 
 /// Graph of nodes.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Networks as ONNX files, from the operations that burn records of a forward pass.
 //!
-//! burn-onnx 0.22 also exports what burn records, but it writes neither means, transpositions and
-//! clamps nor softmax, GELU and layer normalization: of the networks of this toolkit, only the
-//! multilayer perceptron.
+//! burn-onnx 0.22 also exports the operations that burn records, but supports neither means,
+//! transpositions and clamps nor softmax, GELU and layer normalization. Of the networks of this
+//! toolkit, it exports only the multilayer perceptron.
 
 mod graph;
 mod lower;

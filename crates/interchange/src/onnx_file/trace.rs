@@ -53,7 +53,7 @@ impl Trace {
     fn of(network: &AnyNetwork, samples: usize) -> Result<Self, String> {
         let own = network.devices().first().cloned().unwrap_or_default();
         let input = network.example(samples, &own);
-        // A device of its own: what an earlier pass has recorded belongs to that pass.
+        // A new device, because the recordings of an earlier pass stay on its device.
         let device = Device::capture();
         let mut boundary = Ok(HashMap::new());
         let captured = device.capture_scope(|scope| {

@@ -43,7 +43,7 @@ fn a_network_of_a_program_is_filled() {
 
     let error = load(&folder, &Device::flex()).err().unwrap().to_string();
     assert!(
-        error.contains("`my-network`, which is none of this library"),
+        error.contains("`my-network`, which is not a network of this library"),
         "{error}"
     );
     let empty = || {
@@ -105,7 +105,7 @@ fn inputs_that_do_not_fit_are_refused() {
     }
     let error = model.classify(&[0; 128]).unwrap_err().to_string();
     assert!(
-        error.contains("one image was expected, but there are pixels of 2"),
+        error.contains("one image was expected, but the pixels are those of 2 images"),
         "{error}"
     );
     let other = model
@@ -185,7 +185,10 @@ fn only_safetensors_has_the_original_keys() {
     };
 
     let error = refused("resnet8", ModelFormat::Burnpack);
-    assert!(error.contains("are for the format safetensors"), "{error}");
+    assert!(
+        error.contains("only a file in the format safetensors can have the keys"),
+        "{error}"
+    );
     let error = refused("my-network", ModelFormat::SafeTensors);
     assert!(
         error.contains("`my-network` has no original network"),

@@ -74,7 +74,7 @@ mod by_tract {
         let input = tract_ndarray::Array4::from_shape_vec(shape, images.to_vec()).unwrap();
         let output = model.run(tvec!(Tensor_::from(input).into())).unwrap();
         output[0]
-            .to_array_view::<f32>()
+            .to_plain_array_view::<f32>()
             .unwrap()
             .iter()
             .copied()

@@ -120,7 +120,7 @@ fn classes_are_mapped_by_name() {
     let found = error_for::<Tensor<2>>("mlp", json, &missing);
     assert!(
         found.starts_with(
-            "mlp.onnx: the network does not know 1 of the 2 classes of the data: `cow`"
+            "mlp.onnx: the network has no logit for 1 of the 2 classes of the data: `cow`"
         ),
         "{found}"
     );
@@ -150,14 +150,15 @@ fn tokens_out_of_the_vocabulary_are_refused() {
     assert!(load(9).is_ok());
     let found = refusal(load(10).err().unwrap());
     assert!(
-        found.starts_with("text.onnx: the network knows 9 tokens, but the data has 10"),
+        found
+            .starts_with("text.onnx: the network has a vocabulary of 9 tokens, but the data of 10"),
         "{found}"
     );
 }
 
 #[test]
 #[should_panic(
-    expected = "the tokens should be from 0 to 8, the last one that the network knows, but one is 9"
+    expected = "the tokens should be from 0 to 8, the last one in the vocabulary of the network, but one is 9"
 )]
 fn a_batch_with_an_unknown_token_is_refused() {
     let network = OnnxNetwork::<Tokens>::load(file("text"), &config("{}"), &data(&[4])).unwrap();

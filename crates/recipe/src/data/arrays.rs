@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Arrays of NumPy as data, in `.npy` files or `.npz` archives.
+/// Data in arrays of NumPy, in `.npy` files or `.npz` archives.
 ///
 /// | Array | Inputs |
 /// | --- | --- |
@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 /// | `[samples, channels, height, width]` of the type `uint8`, or another `layout` | images |
 /// | `[samples, length]` of integers, with `vocabulary` | tokens |
 ///
-/// Numbers are taken as they are, but images are normalized by the mean and the deviation of the
-/// training part. The labels are integers, `[samples]` or `[samples, 1]`.
+/// Numbers are not normalized; images are normalized by the mean and the standard deviation of the
+/// training samples. The labels are integers, `[samples]` or `[samples, 1]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArraysConfig {
@@ -52,11 +52,11 @@ pub struct ArraysConfig {
     /// Number of different tokens, if the samples are tokens: every token is below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<usize>,
-    /// Integer at positions without a token, which may also be outside the vocabulary. Default:
-    /// none, every position holds a token.
+    /// Integer at positions without a token, which may be outside the vocabulary. Default: none, so
+    /// that every position holds a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<i64>,
-    /// Names of the classes, so that the labels are their positions. Default: the different labels,
+    /// Names of the classes; the labels are then their positions. Default: the different labels,
     /// sorted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -126,7 +126,7 @@ impl ArraysConfig {
             return None;
         }
         let arrays = self.test_arrays.as_ref().unwrap_or(&self.arrays);
-        // Labels in a file of their own are not those of other samples.
+        // Labels in a separate file belong to the samples of the training set.
         let labels = self.test_labels.as_ref().unwrap_or(arrays);
         let x_key = self.test_x_key.as_ref().or(self.x_key.as_ref());
         let y_key = self.test_y_key.as_ref().or(self.y_key.as_ref());
@@ -158,16 +158,16 @@ impl Source {
         Ok(Self::Array(path.into()))
     }
 
-    /// Returns the name of the array to be read: the given one, the usual one, or the first besides
-    /// that of the samples, of which labels have to be the only other.
+    /// Returns the name of the array to read: the given one, the usual one, or the first one for
+    /// samples and the only other one for labels.
     fn name(&self, given: Option<&str>, usual: &str, samples: Option<&str>) -> Result<String> {
         let (path, archive) = match self {
             Self::Archive(path, archive) => (path, archive),
             Self::Array(path) => {
                 ensure!(
                     samples.is_none(),
-                    "{}: the labels are missing: give them in a file of their own by `labels`, or \
-                     by `test_labels` for the test set",
+                    "{}: the labels are missing: give them in a separate file by `labels`, or by \
+                     `test_labels` for the test set",
                     path.display()
                 );
                 return Ok(String::new());
@@ -191,7 +191,7 @@ impl Source {
             (Some(first), _, None) | (Some(first), None, Some(_)) => Ok(first),
             (_, _, _) => bail!(
                 "{}: there is no array `{usual}`, and the file holds {}: set `{usual}_key`, or give \
-                 the labels in a file of their own by `labels`",
+                 the labels in a separate file by `labels`",
                 path.display(),
                 match quoted.is_empty() {
                     true => "no arrays".into(),

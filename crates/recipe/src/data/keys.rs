@@ -12,7 +12,7 @@ pub fn keys_of<T>(read: impl FnOnce(Keys) -> Result<T, Error>) -> &'static [&'st
     keys
 }
 
-/// A deserializer that takes the names of the fields and gives nothing.
+/// A deserializer that records the names of the fields and always fails.
 pub struct Keys<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Keys<'_> {

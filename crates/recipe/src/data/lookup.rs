@@ -10,7 +10,7 @@ impl DataRecipe {
     ///
     /// # Errors
     ///
-    /// Returns an error with the key if there is no such data set, or if the data has to be loaded
+    /// Returns an error with the key if the data set is unknown, or if the data has to be loaded
     /// and cannot be.
     pub fn spec(&self, registry: &Registry) -> Result<DatasetSpec> {
         let spec = match &self.source {
@@ -24,7 +24,7 @@ impl DataRecipe {
     ///
     /// # Errors
     ///
-    /// Returns an error with the key if there is no such data set, or if it cannot be loaded.
+    /// Returns an error with the key if the data set is unknown or cannot be loaded.
     pub fn load(&self, registry: &Registry) -> Result<TrainTestData<AnyDataset>> {
         match &self.source {
             // The error names the data set and its files.

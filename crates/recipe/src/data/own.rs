@@ -1,4 +1,4 @@
-//! Own data: files of the user, instead of a data set by name.
+//! Own data: files of the user, instead of a named data set.
 
 use crate::dataset::AnyDataset;
 use anyhow::Result;
@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 /// Kind of own data, with its options in `[data]`.
 ///
-/// The fields are the keys of the table, beside those of every [`DataRecipe`](crate::DataRecipe).
-/// [`KEY`](Self::KEY) is the field with the path of the files, and distinguishes the kind from all
-/// others. [`Check`] checks the values before anything is read.
+/// The fields are keys of the table, besides those of every [`DataRecipe`](crate::DataRecipe).
+/// [`KEY`](Self::KEY) is the field with the path of the files; it distinguishes the kind from all
+/// others. [`Check`] checks the values before any file is read.
 pub trait OwnData: Check + Clone + DeserializeOwned + Serialize + Send + Sync + 'static {
     /// Key of the path of the data.
     const KEY: &'static str;
@@ -26,7 +26,7 @@ pub trait OwnData: Check + Clone + DeserializeOwned + Serialize + Send + Sync + 
     fn name(&self) -> String;
 
     /// Loads the data: the training samples, and those for validation and testing if they are in
-    /// files of their own.
+    /// separate files.
     ///
     /// # Errors
     ///

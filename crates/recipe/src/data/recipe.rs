@@ -9,7 +9,7 @@ use toml::Table;
 
 /// Data of an experiment: the source of the samples, and their use.
 ///
-/// The options of the source stand in the same table of a recipe:
+/// The options of the source are in the same table of a recipe:
 ///
 /// ```
 /// use burn_distill_recipe::DataRecipe;
@@ -20,8 +20,8 @@ use toml::Table;
 /// assert_eq!((data.source.name(), data.test), ("digits", 0.5));
 /// # Ok::<(), toml::de::Error>(())
 /// ```
-// `remote` gives the functions that read and write the common keys; the source is read and written
-// beside them.
+// `remote` derives functions that read and write the common keys. The source is read and written
+// separately.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct DataRecipe {
@@ -31,8 +31,8 @@ pub struct DataRecipe {
     /// Fraction held out for testing, if the data has no published test set.
     #[serde(default = "test")]
     pub test: f64,
-    /// Fraction of the remaining samples held out for validation, if the data has no validation
-    /// set of its own.
+    /// Fraction of the remaining samples held out for validation, if the data has no published
+    /// validation set.
     #[serde(default = "validation")]
     pub validation: f64,
     /// Seed of both splits, which are the same for every repetition.
@@ -82,7 +82,7 @@ impl DataRecipe {
     }
 }
 
-/// Returns the source of common keys alone, which is replaced at once.
+/// Returns a placeholder for the source, which `read` replaces.
 fn unnamed() -> SourceRecipe {
     SourceRecipe::Named {
         name: String::new(),

@@ -66,7 +66,7 @@ impl OwnSource {
         }
     }
 
-    /// Returns the data set, which is loaded once.
+    /// Returns the data set, which is loaded at most once.
     pub fn dataset(&self) -> &dyn DatasetSource {
         &*self.dataset
     }
@@ -153,7 +153,7 @@ impl SourceRecipe {
     }
 }
 
-/// A kind of source, as a table of a recipe is read.
+/// A kind of source, with the functions that read it from a table of a recipe.
 struct Kind {
     key: &'static str,
     about: &'static str,

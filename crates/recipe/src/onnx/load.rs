@@ -52,8 +52,8 @@ fn typed<I: OnnxInput + TypedInput>(
     let response = network.forward(network.example(1, &Device::flex()));
     ensure!(
         response.classes().is_some(),
-        "{}: the output is not a row of logits for each sample, which a teacher of a recipe has: give \
-         another `output`",
+        "{}: the output is not a row of logits for each sample, as a recipe requires of a teacher: \
+         give another `output`",
         onnx.file.display()
     );
     Ok(OnnxNetwork {

@@ -1,4 +1,4 @@
-//! A teacher in an ONNX file, as a recipe names it.
+//! A teacher in an ONNX file, as a recipe gives it.
 
 use crate::input::{AnyNetwork, InputShape};
 use burn_distill::data::Normalization;
@@ -9,8 +9,12 @@ use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
-/// A teacher in an ONNX file: `"model.onnx"`, or `{ file = "model.onnx", outputs = "probabilities" }`
-/// where it has options.
+/// Teacher in an ONNX file: a path or, with options, a table.
+///
+/// ```toml
+/// onnx = "model.onnx"
+/// onnx = { file = "model.onnx", outputs = "probabilities" }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxRecipe {
     /// Path of the file.
@@ -19,18 +23,18 @@ pub struct OnnxRecipe {
     pub options: Table,
 }
 
-/// A network of an ONNX file, for the data of a recipe.
+/// Network of an ONNX file, prepared for the data of a recipe.
 #[derive(Clone, Debug)]
 pub struct OnnxNetwork {
     /// Network.
     pub network: AnyNetwork,
     /// Number of weights in the file.
     pub parameters: usize,
-    /// Path of the file, and those of the files that hold its weights, if there are any.
+    /// Path of the file and, if there are any, those of separate files with its weights.
     pub files: Vec<PathBuf>,
 }
 
-/// Data that a network of an ONNX file is loaded for.
+/// Data for which a network of an ONNX file is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct OnnxTask<'a> {
     /// Shape of the input of a sample.

@@ -21,7 +21,7 @@ impl OnnxRecipe {
         load::check(self)
     }
 
-    /// Reads the network for this data, and checks that it fits it.
+    /// Loads the network, and checks that it fits the data.
     ///
     /// # Errors
     ///
@@ -31,7 +31,8 @@ impl OnnxRecipe {
         load::load(self, task, device)
     }
 
-    /// Returns the path of the file, and those of the files that hold its weights, if there are any.
+    /// Returns the path of the file and, if there are any, those of separate files with its
+    /// weights.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A program without support of ONNX files, which refuses them.
+//! Functions of a program without support of ONNX files, which return an error.
 
 use super::recipe::{OnnxNetwork, OnnxRecipe, OnnxTask};
 use crate::fault::Fault;

@@ -1,4 +1,4 @@
-//! The networks of text of the architecture crate.
+//! The text networks of the architecture crate.
 
 use super::network::{Architecture, NetworkFamily, Task};
 use crate::configure::configured;
@@ -9,15 +9,15 @@ use anyhow::{Result, anyhow, ensure};
 use burn::config::Config;
 use burn::tensor::Device;
 use burn_distill::architecture::{
-    self, NetworkError, Plan, TextClassifierConfig, TextEncoderConfig, TextSize,
+    self, CheckpointTensor, NetworkError, Plan, TextClassifierConfig, TextEncoderConfig, TextSize,
 };
 use burn_distill::core::{CatalogEntry, Check, ConfigError, check, initialize};
 use std::sync::Arc;
 
-/// The networks of text of the architecture crate.
+/// The text networks of the architecture crate.
 pub(super) struct TextNetworks;
 
-/// Options of a network of text in a recipe.
+/// Options of a text network in a recipe.
 #[derive(Config, Debug)]
 struct TextOptions {
     /// Number of different tokens, at least that of the data. Default: that of the data.
@@ -39,7 +39,7 @@ impl Check for TextOptions {
     }
 }
 
-/// A network of text with its options.
+/// A text network with its options.
 struct TextNetwork {
     size: TextSize,
     options: TextOptions,
@@ -133,6 +133,10 @@ impl Architecture for TextNetwork {
         self.check_scores(task)?;
         Ok(Some(plan))
     }
+
+    fn checkpoint(&self, task: &Task) -> Result<Option<Vec<CheckpointTensor>>> {
+        Ok(Some(self.config(task)?.checkpoint()?))
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +189,20 @@ mod tests {
         assert_eq!(parameter_count(&built), parameters);
         let taps = known_taps(&built);
         assert_eq!(taps.get("hidden.1").unwrap().shape().as_slice(), [2, 6, 8]);
+    }
+
+    #[test]
+    fn tensors_have_their_names_in_transformers() {
+        let names = |name: &str| -> Vec<_> {
+            let network = Registry::standard().network(&name.into()).unwrap();
+            let tensors = network.checkpoint(&task()).unwrap().unwrap();
+            tensors.into_iter().map(|tensor| tensor.original).collect()
+        };
+
+        let bert = names("transformer-8-1-2");
+        assert!(bert.contains(&"bert.embeddings.word_embeddings.weight".into()));
+        assert!(bert.contains(&"bert.encoder.layer.0.attention.self.query.weight".into()));
+        assert!(names("distilbert").contains(&"pre_classifier.weight".into()));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! A look through a pickle before it is parsed: what it would call, and how many values it makes.
+//! Scan of a pickle before it is parsed, for the functions that it would call and the number of its
+//! values.
 //!
-//! The reader of PyTorch's files executes nothing. It leaves out objects that it does not know,
-//! so a file that calls `os.system` in Python would be read without a word, and it needs about a
+//! The reader of PyTorch's files executes nothing. It leaves out objects that it does not know, so
+//! a file that calls `os.system` in Python would be read without a message, and it needs about a
 //! hundred bytes for each value, which can take a single byte in the file. This pass refuses both.
 
 use super::super::error::Fault;
@@ -185,7 +186,7 @@ impl<R: BufRead> Scan<R> {
         self.push(machine, None)
     }
 
-    /// Adds a value whose length is in so many bytes before it.
+    /// Adds a value that follows its length, which is stored in this number of bytes.
     fn counted(&mut self, machine: &mut Machine, bytes: u8, text: bool) -> Result<(), Fault> {
         let length = match bytes {
             1 => u64::from(self.bytes::<1>()?[0]),

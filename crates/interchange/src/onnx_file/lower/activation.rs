@@ -32,7 +32,7 @@ pub fn lower(context: &mut Context<'_>, operation: &ActivationOperationIr) -> Re
             let axis = vec![("axis", Attribute::Int(op.axis as i64))];
             context.node("LogSoftmax", &[&op.input], &op.out, axis)
         }
-        // x / 2 · (1 + erf(x / √2)): there is no node of its own before version 20.
+        // x / 2 · (1 + erf(x / √2)): `Gelu` is an operator only since opset 20.
         Op::Gelu(op) => {
             let dtype = op.input.dtype;
             let mut number = |value| context.scalar(ScalarIr::Float(value), dtype);

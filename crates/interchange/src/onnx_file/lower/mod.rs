@@ -45,7 +45,7 @@ pub fn graph_of(
         };
         if !lowered {
             return Err(format!(
-                "it computes `{}`, for which there is no node: write the forward pass with other \
+                "it computes `{}`, which the export does not support: write the forward pass with other \
                  operations",
                 name_of(operation)
             ));

@@ -283,7 +283,7 @@ fn archives_have_names_for_samples_and_labels() {
     assert_eq!(
         arrays.refusal("arrays = 'four.npz'"),
         "data.arrays: four.npz: there is no array `y`, and the file holds `x_train`, `y_train`, \
-         `x_test`, `y_test`: set `y_key`, or give the labels in a file of their own by `labels`"
+         `x_test`, `y_test`: set `y_key`, or give the labels in a separate file by `labels`"
     );
     assert_eq!(
         arrays.refusal("arrays = 'xy.npz'\nx_key = 'z'"),
@@ -297,7 +297,7 @@ fn archives_have_names_for_samples_and_labels() {
     assert!(
         arrays
             .refusal("arrays = 'x.npy'")
-            .contains("x.npy: the labels are missing: give them in a file of their own")
+            .contains("x.npy: the labels are missing: give them in a separate file")
     );
 }
 

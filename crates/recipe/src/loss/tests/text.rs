@@ -1,4 +1,4 @@
-//! Losses between networks of text, whose sequences have padding.
+//! Losses between text networks, whose sequences have padding.
 
 use crate::{InputShape, Loss, LossContext, Registry, Task, Tokens, loss_context};
 use burn::tensor::{Device, Tensor};
