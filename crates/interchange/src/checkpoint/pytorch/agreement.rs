@@ -28,7 +28,7 @@ pub(super) fn check(file: &File, members: &[Member]) -> Result<(), Fault> {
     let archive = ZipArchive::new(BufReader::new(file.try_clone()?));
     let mut archive = archive.map_err(|error| fault(error.to_string()))?;
     if archive.len() != members.len() {
-        let last = members.last().map_or("", |member| &member.name);
+        let last = members.last().map_or("", |member| member.name.as_str());
         return Err(differ(last));
     }
     for (index, member) in members.iter().enumerate() {
