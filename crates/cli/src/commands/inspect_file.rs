@@ -60,7 +60,10 @@ fn inspect_checkpoint(
     let inspection = Inspection {
         file: path.display().to_string(),
         format: format.to_string(),
-        values: checkpoint.tensors().iter().map(|it| it.elements()).sum(),
+        values: checkpoint
+            .tensors()
+            .iter()
+            .fold(0, |sum: usize, it| sum.saturating_add(it.elements())),
         metadata,
         fits: fitting(&checkpoint, &named, &args.input, registry),
         tensors: rows.collect(),

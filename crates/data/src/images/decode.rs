@@ -2,11 +2,20 @@
 
 use super::decoded::DecodedImage;
 #[cfg(feature = "images")]
-use super::jpeg;
+use super::{jpeg, webp};
 
 /// Largest number of pixels of an image, as in Pillow.
 #[cfg(feature = "images")]
 const MOST_PIXELS: u64 = 178_956_970;
+
+/// Pixels that an image may have whatever the size of its file, as 4096 × 4096.
+#[cfg(feature = "images")]
+const ALWAYS_PIXELS: u64 = 1 << 24;
+
+/// Most pixels of a larger image per byte of its file. Photos have some ten; a GIF file of 40 bytes
+/// can promise all that are decoded at most.
+#[cfg(feature = "images")]
+const MOST_PIXELS_PER_BYTE: u64 = 1000;
 
 /// Returns whether these first bytes of a file are those of an image.
 ///
@@ -51,10 +60,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
         });
     };
     let in_words = |error: image::ImageError| reason(&error.to_string());
+    let of_file = bytes.len() as u64 * MOST_PIXELS_PER_BYTE;
+    let most_pixels = MOST_PIXELS.min(of_file.max(ALWAYS_PIXELS));
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The size of the image itself is checked below.
+    // The size of the image itself is checked below; a frame of a GIF file may be larger than that.
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_PIXELS * 8);
+    limits.max_alloc = Some(most_pixels * 8);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(in_words)?;
     let (width, height) = decoder.dimensions();
@@ -68,7 +79,20 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
              make it smaller"
         ));
     }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    if pixels > most_pixels {
+        return Err(format!(
+            "the image has {width} × {height} pixels in {} bytes, but more than {ALWAYS_PIXELS} pixels \
+             are decoded only if there are at most {MOST_PIXELS_PER_BYTE} per byte: make it smaller",
+            bytes.len()
+        ));
+    }
+    if format == image::ImageFormat::WebP && !webp::fills_its_frame(bytes) {
+        return Err("the first frame of the animation has another size than it promises".into());
+    }
+    let orientation = match format == image::ImageFormat::WebP && !webp::has_exif(bytes) {
+        true => Orientation::NoTransforms,
+        false => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
     let mut image = DynamicImage::from_decoder(decoder).map_err(in_words)?;
     if format == image::ImageFormat::Jpeg && jpeg::is_cut_off(bytes) {
         return Err("the end of the file is missing".into());

@@ -11,6 +11,8 @@ mod load;
 mod preprocessing;
 mod progress;
 mod scan;
+#[cfg(feature = "images")]
+mod webp;
 
 pub use config::{BrokenImages, ImageFolderConfig};
 pub use dataset::ImageFolder;

@@ -14,6 +14,13 @@ const LONGEST: usize = 16_384;
 /// become very long.
 const MOST_RESIZED: usize = 1 << 26;
 
+/// Longest side of an image that is resized, before and after: that of the largest JPEG image.
+const LONGEST_RESIZED: usize = 1 << 16;
+
+/// Most pixels between the two steps of a resize: with the height of the image, and the width that
+/// it is resized to.
+const MOST_BETWEEN: usize = 1 << 27;
+
 /// Deterministic steps from an image file to pixels: resize, center crop, number of channels.
 ///
 /// The resize is bilinear (a triangle filter), with antialiasing if images become smaller, as in
@@ -119,6 +126,14 @@ impl Preprocessing {
                 "resized, the image of {height} × {width} pixels (height × width) would have {} × \
                  {}, but at most {MOST_RESIZED} pixels are made: set `resize` to a height and a \
                  width",
+                size[0], size[1]
+            ));
+        }
+        let longest = [height, width, size[0], size[1]].into_iter().max();
+        if longest > Some(LONGEST_RESIZED) || height * size[1] > MOST_BETWEEN {
+            return Err(format!(
+                "to resize the image of {height} × {width} pixels (height × width) to {} × {} takes \
+                 too much memory: cut it into parts, or make it smaller",
                 size[0], size[1]
             ));
         }

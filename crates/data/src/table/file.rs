@@ -127,6 +127,16 @@ impl TableFile {
         Ok(found)
     }
 
+    /// Returns the byte at which the row begins, or one before it that ends a line.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the line of a row by its [`offset`](Self::offset), for which the file is read again.
+    pub fn line_of(&self, offset: u64) -> u64 {
+        line_at(&self.path, offset)
+    }
+
     /// Returns a field of the row.
     ///
     /// # Errors
@@ -150,7 +160,7 @@ impl TableFile {
     ) -> DataError {
         DataError::Cell {
             path: self.path.clone(),
-            line: line_at(&self.path, self.offset),
+            line: self.line_of(self.offset),
             // The header may not be known yet.
             column: column.map(|place| match self.header.get(place) {
                 Some(name) => quote(name),

@@ -121,8 +121,9 @@ fn chosen_classes(
 struct Column {
     place: usize,
     declared: Option<Declared>,
-    /// Line and value of the first field that is not a number.
-    text: Option<(DataError, String)>,
+    /// Offset of the row, and value, of the first field that is not a number. The line is counted
+    /// only for an error, since that reads the file again.
+    text: Option<(u64, String)>,
     /// Different values, up to one more than the largest number allowed.
     values: BTreeSet<String>,
     has_values: bool,
@@ -170,12 +171,11 @@ impl Column {
         self.has_values = true;
         let may_be_numeric = self.declared != Some(Declared::Categorical) && self.text.is_none();
         if may_be_numeric && let Err(expected) = number(field) {
-            let error = file.error(Some(self.place), expected, quote(field));
             let infinite = field.parse::<f64>().is_ok();
             if infinite || self.declared == Some(Declared::Numeric) {
-                return Err(error);
+                return Err(file.error(Some(self.place), expected, quote(field)));
             }
-            self.text = Some((error, field.to_string()));
+            self.text = Some((file.offset(), field.to_string()));
         }
         let numeric = self.declared == Some(Declared::Numeric);
         if !numeric && self.values.len() <= self.most_categories() && !self.values.contains(field) {
@@ -207,12 +207,13 @@ impl Column {
         let most = self.most_categories();
         if self.values.len() > most {
             let why = match &self.text {
-                Some((DataError::Cell { line, .. }, value)) => format!(
-                    ", because line {line} holds {}, which is not a number: correct it, list it in \
+                Some((offset, value)) => format!(
+                    ", because line {} holds {}, which is not a number: correct it, list it in \
                      `missing`, or list the column in `categorical` or `ignore`",
+                    file.line_of(*offset),
                     quote(value)
                 ),
-                _ => ": list it in `ignore`".into(),
+                None => ": list it in `ignore`".into(),
             };
             let what = format!("has more than {most} categories{why}");
             return Err(file.error_of_column(self.place, what));

@@ -56,13 +56,15 @@ impl CheckpointFormat {
     /// Returns the format by the first bytes of a file, or a description of the contents.
     fn of_head(head: &[u8]) -> Result<Self, &'static str> {
         let is_legacy = head.windows(LEGACY.len()).take(64).any(|it| it == LEGACY);
+        // The reader of the tensors takes a TAR archive for one, whatever it begins with.
+        let is_tar = head.get(257..262) == Some(b"ustar");
         if head.starts_with(b"PK\x03\x04") {
             return Ok(Self::PyTorch);
         }
         if head.starts_with(BURN) {
             return Ok(Self::Burnpack);
         }
-        if is_legacy {
+        if is_legacy && !is_tar {
             return Ok(Self::PyTorchLegacy);
         }
         // Its length, then a JSON object.
@@ -70,7 +72,7 @@ impl CheckpointFormat {
             return Ok(Self::SafeTensors);
         }
         // A pickle of version 2 or later, or one of the first opcodes of an earlier one.
-        if matches!(head.first(), Some(0x80 | b'(' | b'}' | b']' | b'c')) {
+        if !is_tar && matches!(head.first(), Some(0x80 | b'(' | b'}' | b']' | b'c')) {
             return Ok(Self::PyTorchLegacy);
         }
         Err(match head {
@@ -84,7 +86,7 @@ impl CheckpointFormat {
                  into one file)"
             }
             _ if head.starts_with(b"\x89HDF") => "it is an HDF5 file, as Keras writes",
-            _ if head.get(257..262) == Some(b"ustar") => {
+            _ if is_tar => {
                 "it is a TAR archive, as PyTorch wrote before version 0.1.10: load and save it with \
                  a newer PyTorch"
             }
@@ -116,11 +118,12 @@ mod tests {
         ] {
             assert_eq!(CheckpointFormat::of_head(head), expected);
         }
-        assert!(
-            CheckpointFormat::of_head(&tar)
-                .unwrap_err()
-                .contains("TAR archive")
-        );
+        // Also if it looks like a legacy file or a pickle at first.
+        for head in [&b"aaaa"[..], legacy, b"\x80\x02}q\x00."] {
+            let tar = [head, &tar[head.len()..]].concat();
+            let found = CheckpointFormat::of_head(&tar).unwrap_err();
+            assert!(found.contains("TAR archive"), "{found}");
+        }
         let pointer = b"version https://git-lfs.github.com/spec/v1\n";
         assert!(
             CheckpointFormat::of_head(pointer)

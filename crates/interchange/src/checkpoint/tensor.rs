@@ -54,9 +54,11 @@ impl StoredTensor {
         }
     }
 
-    /// Returns the number of elements.
+    /// Returns the number of elements, or the largest number if there are more.
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        // The shape of a quantized tensor in a damaged file can be any.
+        let sizes = self.shape.iter();
+        sizes.fold(1, |count: usize, &size| count.saturating_mul(size))
     }
 
     /// Reads the values.

@@ -58,6 +58,30 @@ pub fn archive(members: &[Member<'_>]) -> Vec<u8> {
     bytes
 }
 
+/// Adds the records of ZIP64 before the end of an archive, as PyTorch does.
+///
+/// With a first directory, the last record of the archive refers to this one, and the record of
+/// ZIP64 to that of the archive.
+pub fn with_zip64(archive: &[u8], first: &[u8]) -> Vec<u8> {
+    let (files, end) = archive.split_at(archive.len() - 22);
+    let number = |place: usize| u32::from_le_bytes(end[place..place + 4].try_into().unwrap());
+    let (files, directory) = files.split_at(number(16) as usize);
+    let start = (files.len() + first.len()) as u64;
+    let size = directory.len() as u64;
+    let count = u64::from(end[10]);
+
+    let mut records = b"PK\x06\x06".to_vec();
+    records.extend(44_u64.to_le_bytes());
+    records.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for number in [count, count, size, start] {
+        records.extend(number.to_le_bytes());
+    }
+    records.extend(b"PK\x06\x07\0\0\0\0");
+    records.extend((start + size).to_le_bytes());
+    records.extend(1_u32.to_le_bytes());
+    [files, first, directory, &records, end].concat()
+}
+
 /// Writes an archive as PyTorch does, with a pickle and the storage `0`.
 pub fn of_pickle(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
     archive(&[

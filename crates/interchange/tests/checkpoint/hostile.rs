@@ -1,6 +1,6 @@
 //! Files that were made to harm.
 
-use super::archive::{Member, archive, of_pickle, weights_and};
+use super::archive::{Member, archive, of_pickle, weights_and, with_zip64};
 use super::{opened, refusal};
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,57 @@ fn a_compressed_archive_is_refused() {
 
     let expected = "its file `model/data.pkl` is compressed, and PyTorch writes neither";
     assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn an_archive_that_two_readers_would_read_differently_is_refused() {
+    let plain = of_pickle(&weights_and(b""), &STORAGE);
+    assert!(opened(&with_zip64(&plain, b"")).is_ok());
+
+    // A directory in which the pickle is compressed, beside the one of ZIP64.
+    let end = plain.len() - 22;
+    let start = u32::from_le_bytes(plain[end + 16..end + 20].try_into().unwrap()) as usize;
+    let mut other = plain[start..end].to_vec();
+    other[10] = 8;
+    let message = refusal(&with_zip64(&plain, &other));
+    let expected = "two readers find different files in its archive, such as `model/data.pkl`";
+    assert!(message.contains(expected), "{message}");
+
+    // An archive behind another one, whose last record is of a second disk.
+    let mut compressed = plain.clone();
+    compressed[start + 10] = 8;
+    let mut two = [&compressed[..], &plain].concat();
+    let (first, place) = (compressed.len() as u32, two.len() - 22);
+    let directory = compressed.len() + start;
+    for entry in [directory, directory + 46 + "model/data.pkl".len()] {
+        let header = u32::from_le_bytes(two[entry + 42..entry + 46].try_into().unwrap());
+        two[entry + 42..entry + 46].copy_from_slice(&(header + first).to_le_bytes());
+    }
+    two[place + 16..place + 20].copy_from_slice(&(directory as u32).to_le_bytes());
+    assert!(opened(&two).is_ok());
+    two[place + 4] = 1;
+    let message = refusal(&two);
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn an_archive_that_its_reader_misreads_is_refused_with_a_remedy() {
+    let (pickle, storage) = (
+        "resnet18_cifar100_ep9/data.pkl",
+        "resnet18_cifar100_ep9/data/0",
+    );
+    assert_eq!(pickle.len(), 30);
+    let contents = weights_and(b"");
+    let plain = archive(&[
+        Member::new(pickle, &contents),
+        Member::new(storage, &STORAGE),
+    ]);
+    assert!(opened(&plain).is_ok());
+    let message = refusal(&with_zip64(&plain, b""));
+    assert!(
+        message.contains("save it again under another name"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -98,6 +98,68 @@ fn images_are_turned_as_their_orientation_says() {
     assert!(quarter.pixels[0] < 50 && quarter.pixels[7] > 200);
 }
 
+/// Returns a WebP file with metadata that should have this length.
+fn with_exif(webp: &[u8], exif: &[u8], length: u32) -> Vec<u8> {
+    let (width, height) = (3_u32, 2_u32);
+    let mut extended = vec![8, 0, 0, 0];
+    extended.extend(&(width - 1).to_le_bytes()[..3]);
+    extended.extend(&(height - 1).to_le_bytes()[..3]);
+    let metadata = [&b"EXIF"[..], &length.to_le_bytes(), exif].concat();
+    let header = &b"VP8X\x0a\0\0\0"[..];
+    let chunks = [header, &extended, &webp[12..], &metadata].concat();
+    let size = (chunks.len() as u32 + 4).to_le_bytes();
+    [&b"RIFF"[..], &size, b"WEBP", &chunks].concat()
+}
+
+#[test]
+fn metadata_of_webp_lie_in_the_file() {
+    let image = encoded(color(), ImageFormat::WebP);
+    let quarter = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let length = quarter.len() as u32;
+
+    let turned = decode(&with_exif(&image, quarter, length)).unwrap();
+    assert_eq!(turned.shape, [3, 3, 2]);
+    // Four gigabytes, of which nothing is read.
+    let plain = decode(&with_exif(&image, quarter, u32::MAX)).unwrap();
+    assert_eq!(plain, decode(&image).unwrap());
+}
+
+/// A lossy image of 11 × 9 pixels with transparency, which the `image` crate cannot encode.
+const ALPHA: &[u8] = include_bytes!("../fixtures/alpha.webp");
+
+/// Returns an animation of one frame of this size, with the image above.
+fn animated(width: u32, height: u32) -> Vec<u8> {
+    let size = |width: u32, height: u32| {
+        let sides = [width, height].map(|side| (side - 1).to_le_bytes());
+        sides.map(|side| [side[0], side[1], side[2]]).concat()
+    };
+    let chunk = |name: &[u8], contents: &[u8]| {
+        [name, &(contents.len() as u32).to_le_bytes(), contents].concat()
+    };
+    // After the header of the file and the chunk `VP8X`: the chunks `ALPH` and `VP8 `.
+    let image = &ALPHA[30..];
+    let frame = [&[0; 6][..], &size(width, height), &[0; 4], image].concat();
+    let chunks = [
+        chunk(b"VP8X", &[&[0x12, 0, 0, 0][..], &size(11, 9)].concat()),
+        chunk(b"ANIM", &[0; 6]),
+        chunk(b"ANMF", &frame),
+    ];
+    let chunks = chunks.concat();
+    let length = (chunks.len() as u32 + 4).to_le_bytes();
+    [&b"RIFF"[..], &length, b"WEBP", &chunks].concat()
+}
+
+#[test]
+fn a_frame_that_is_smaller_than_its_image_is_refused() {
+    let decoded = |width, height| decode(&animated(width, height));
+
+    let image = decoded(11, 9).unwrap();
+    assert_eq!(image.shape, [3, 9, 11]);
+    let expected = "the first frame of the animation has another size than it promises";
+    assert_eq!(decoded(2, 2).unwrap_err(), expected);
+    assert_eq!(decoded(11, 8).unwrap_err(), expected);
+}
+
 #[test]
 fn files_that_are_no_whole_image_are_refused_with_the_reason() {
     let reason = |bytes: &[u8]| decode(bytes).unwrap_err();
@@ -184,6 +246,32 @@ fn images_of_huge_sizes_are_refused_before_they_are_decoded() {
     assert!(decode(&png_of_size(0)).is_err());
     // Within the limit, but without contents.
     assert!(decode(&png_of_size(13_000)).is_err());
+}
+
+/// A GIF image is a canvas of any size, on which a frame of one pixel may lie.
+#[test]
+fn an_image_of_many_pixels_in_a_few_bytes_is_refused() {
+    let mut gif = encoded(RgbaImage::new(1, 1), ImageFormat::Gif);
+    let mut with_side = |side: u16| {
+        gif[6..8].copy_from_slice(&side.to_le_bytes());
+        gif[8..10].copy_from_slice(&side.to_le_bytes());
+        decode(&gif)
+    };
+    let reason = with_side(13_000).unwrap_err();
+    assert!(
+        reason.starts_with("the image has 13000 × 13000 pixels in "),
+        "{reason}"
+    );
+    assert!(with_side(4097).is_err());
+    assert_eq!(with_side(300).unwrap().shape, [3, 300, 300]);
+
+    // A frame may be larger than the canvas.
+    let mut gif = encoded(RgbaImage::new(1, 1), ImageFormat::Gif);
+    let frame = [0x2C, 0, 0, 0, 0, 1, 0, 1, 0];
+    let place = gif.windows(9).position(|part| part == frame).unwrap();
+    gif[place + 5..place + 9].copy_from_slice(&[0, 0x30, 0, 0x30]);
+    let reason = decode(&gif).unwrap_err();
+    assert!(reason.contains("Memory limit exceeded"), "{reason}");
 }
 
 proptest! {

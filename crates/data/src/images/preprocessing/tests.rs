@@ -104,6 +104,31 @@ fn the_shorter_side_is_resized_in_either_direction() {
     );
 }
 
+/// A file of some kilobytes can hold a column of millions of pixels, which would be made wide before
+/// it is made low.
+#[test]
+fn columns_that_would_be_made_wide_first_are_refused() {
+    let resized = |height: usize, size| {
+        let preprocessing = Preprocessing {
+            resize: Some(ImageResize::Exact(size)),
+            ..Preprocessing::default()
+        };
+        let image = preprocessing.resized(DecodedImage {
+            shape: [1, height, 1],
+            pixels: vec![7; height],
+        });
+        image.map(|image| image.shape)
+    };
+
+    assert_eq!(resized(60_000, [8, 8]), Ok([1, 8, 8]));
+    assert_eq!(
+        resized(1 << 24, [224, 224]).unwrap_err(),
+        "to resize the image of 16777216 × 1 pixels (height × width) to 224 × 224 takes too much \
+         memory: cut it into parts, or make it smaller"
+    );
+    assert!(resized(60_000, [8, 4096]).is_err());
+}
+
 #[test]
 fn gray_is_that_of_pillow_and_channels_are_repeated() {
     // `image.convert("L")`.

@@ -10,7 +10,7 @@ pub(super) struct Member {
     /// Name, with its folders.
     pub(super) name: String,
     /// Position of its header.
-    header: u64,
+    pub(super) header: u64,
     /// Number of bytes.
     pub(super) size: u64,
 }

@@ -1,5 +1,6 @@
 //! Files of PyTorch: an archive, or a sequence of pickles, with the tensors.
 
+mod agreement;
 mod archive;
 mod calls;
 mod pickle;
@@ -35,6 +36,7 @@ pub(super) fn open(
 fn check_archive(path: &PathBuf) -> Result<(), Fault> {
     let mut file = File::open(path)?;
     let members = archive::members(&mut file)?;
+    agreement::check(&file, &members)?;
     let is_pickle = |name: &str| name.rsplit('/').next() == Some("data.pkl");
     let pickles: Vec<_> = members.iter().filter(|it| is_pickle(&it.name)).collect();
     let [pickle] = pickles[..] else {
