@@ -1,6 +1,7 @@
 //! Types and shapes of intermediate results that a file does not declare.
 
 use super::file::OnnxFile;
+use super::panics::caught;
 use super::plans::parse;
 use super::value::{OnnxSize, OnnxValue};
 use super::{guard, operators, sizes};
@@ -33,7 +34,7 @@ pub fn values(file: &OnnxFile) -> Vec<OnnxValue> {
 fn inferred(file: &OnnxFile, part: GraphProto) -> TractResult<Vec<OnnxValue>> {
     let mut parsed = parse(file, part)?;
     // An analysis that fails leaves the types that it has found.
-    let _ = parsed.model.analyse(true);
+    let _ = caught(|| parsed.model.analyse(true));
     let values = parsed
         .outlets_by_name
         .into_iter()

@@ -11,6 +11,7 @@ mod inferred;
 mod network;
 mod operators;
 mod outputs;
+mod panics;
 mod plans;
 mod response;
 mod sizes;

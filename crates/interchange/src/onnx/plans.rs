@@ -3,6 +3,7 @@
 use super::feed::Feed;
 use super::file::OnnxFile;
 use super::host::HostInput;
+use super::panics::caught;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tract_onnx::model::ParseResult;
@@ -53,7 +54,7 @@ pub fn parse(file: &OnnxFile, part: GraphProto) -> TractResult<ParseResult> {
         ..ModelProto::default()
     };
     let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    onnx.parse(&model, file.folder().to_str())
+    caught(|| onnx.parse(&model, file.folder().to_str()))
 }
 
 impl Plans {
@@ -88,7 +89,7 @@ impl Plans {
                 _ => feed.tensors(input, start..start + batch, &shapes)?,
             };
             let inputs = inputs.into_iter().map(|input| input.into_tvalue());
-            let run = plan.run(inputs.collect())?;
+            let run = caught(|| plan.run(inputs.collect()))?;
             outputs.resize_with(run.len(), || Output {
                 runs: Vec::new(),
                 batch,
@@ -117,7 +118,7 @@ impl Plans {
             let fact = InferenceFact::dt_shape(slot.datum_type, shape);
             model.set_input_fact(index, fact)?;
         }
-        let plan = model.into_optimized()?.into_runnable()?;
+        let plan = caught(|| model.into_optimized()?.into_runnable())?;
         if latest.len() == MOST_PLANS {
             latest.remove(0);
         }
