@@ -1,6 +1,6 @@
 use super::error::ModelError;
 use burn_distill_core::{InputShape, Network, known_taps, parameter_count};
-use burn_distill_data::{Normalization, Preprocessing};
+use burn_distill_data::{ArrayReader, ByteWindow, Normalization, Preprocessing, TableReader};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::{self, Display, Formatter};
@@ -33,6 +33,16 @@ pub struct ModelDescription {
     /// read from image files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
+    /// Conversion of the rows of CSV files to inputs; none for inputs that were not read from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableReader>,
+    /// Conversion of arrays in the files of NumPy to inputs; none for inputs that were not read from
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrays: Option<ArrayReader>,
+    /// Bytes of a file that are tokens; none for inputs that are not the bytes of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<ByteWindow>,
     /// Intermediate results that the network exposes.
     pub taps: Vec<TapDescription>,
     /// Number of trainable parameters.
@@ -180,6 +190,9 @@ impl ModelDescription {
             classes,
             normalization,
             preprocessing: None,
+            table: None,
+            arrays: None,
+            window: None,
             taps: taps.collect(),
             parameters: parameter_count(network),
             weights: WeightsDescription {
@@ -248,6 +261,27 @@ impl ModelDescription {
                 "`input` should have no size of 0, but is {}",
                 self.input
             ));
+        }
+        if let Some(table) = &self.table
+            && self.input != InputShape::Vector([table.encoding.features()])
+        {
+            return invalid(format!(
+                "`table` should have columns for the input, {}, but has columns of {} features",
+                self.input,
+                table.encoding.features()
+            ));
+        }
+        if let Some(window) = self.window {
+            let input = InputShape::Tokens {
+                length: window.tokens(),
+                vocabulary: ByteWindow::VOCABULARY,
+            };
+            if self.input != input {
+                return invalid(format!(
+                    "`window` is for {input}, but `input` is {}",
+                    self.input
+                ));
+            }
         }
         let Some(Normalization { mean, std }) = &self.normalization else {
             return Ok(());
