@@ -3,7 +3,10 @@ use crate::output::{self, note};
 use crate::{device, table};
 use anyhow::{Context, Result};
 use burn_distill::data::DataSource;
-use burn_distill_experiment::{Data, Evaluation, Part, check_data, data_of, open_model};
+use burn_distill::interchange::{DESCRIPTION_FILE, ModelDescription};
+use burn_distill_experiment::{
+    Data, Evaluation, FinishedRun, Part, check_data, data_of, open_model,
+};
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{DataRecipe, Registry, parse};
 use std::path::Path;
@@ -22,9 +25,10 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
     let model = open_model(&args.model, args.seed, &registry, &device)?;
     let data = match &args.data {
         Some(name) => load(name, &registry)?,
-        None => data_of(&model.description, &registry)
+        None => own_data(args, &model.description, &registry)
             .with_context(|| args.model.display().to_string())?,
     };
+    let data = data.encoded_for(&model.description);
     let warning =
         check_data(&model.description, &data).with_context(|| args.model.display().to_string())?;
     if let Some(warning) = warning {
@@ -35,6 +39,14 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
         return output::print(serde_json::to_string_pretty(&evaluation)?);
     }
     output::print(text(&evaluation, args.wide))
+}
+
+/// Loads the data that a model was trained on: that of its run, or of the name that it records.
+fn own_data(args: &EvalArgs, model: &ModelDescription, registry: &Registry) -> Result<Data> {
+    match args.model.join(DESCRIPTION_FILE).exists() {
+        true => data_of(model, registry),
+        false => FinishedRun::open(&args.model, registry)?.data(),
+    }
 }
 
 /// Loads the data of that name, or the data of a recipe.

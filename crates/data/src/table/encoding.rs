@@ -44,7 +44,7 @@ impl TableEncoding {
 
     /// Returns whether the columns and their categories are those of another encoding, so that both
     /// are of the same tables.
-    pub(super) fn has_columns_of(&self, other: &Self) -> bool {
+    pub fn has_columns_of(&self, other: &Self) -> bool {
         let kinds = |encoding: &Self| -> Vec<_> {
             let columns = encoding.columns.iter();
             columns.map(ColumnEncoding::without_moments).collect()

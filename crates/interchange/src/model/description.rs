@@ -1,6 +1,8 @@
 use super::error::ModelError;
-use burn_distill_core::{InputShape, Network, known_taps, parameter_count};
-use burn_distill_data::{ArrayReader, ByteWindow, Normalization, Preprocessing, TableReader};
+use burn_distill_core::{Check, InputShape, Network, known_taps, parameter_count};
+use burn_distill_data::{
+    ArrayReader, ByteWindow, ColumnEncoding, Normalization, Preprocessing, TableReader,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::{self, Display, Formatter};
@@ -271,7 +273,22 @@ impl ModelDescription {
                 table.encoding.features()
             ));
         }
+        let positive = |std: f64| std > 0.0 && std.is_finite();
+        let columns = self.table.iter().flat_map(|table| &table.encoding.columns);
+        for column in columns {
+            if let ColumnEncoding::Numeric { name, std, .. } = column
+                && !positive(*std)
+            {
+                return invalid(format!(
+                    "`table` should have a standard deviation above 0 for the column `{name}`, but \
+                     has {std}"
+                ));
+            }
+        }
         if let Some(window) = self.window {
+            if let Err(error) = window.check() {
+                return invalid(format!("`window`: {error}"));
+            }
             let input = InputShape::Tokens {
                 length: window.tokens(),
                 vocabulary: ByteWindow::VOCABULARY,
@@ -292,7 +309,7 @@ impl ModelDescription {
                 self.input
             ));
         };
-        let positive = std.iter().all(|&std| std > 0.0 && std.is_finite());
+        let positive = std.iter().all(|&std| positive(std.into()));
         if [mean.len(), std.len()] != [channels; 2] || !positive {
             return invalid(format!(
                 "`normalization` should have a mean and a standard deviation above 0 for each of the \

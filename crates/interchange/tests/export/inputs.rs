@@ -205,6 +205,12 @@ fn a_description_whose_files_are_of_another_input_is_refused() {
     let file = path.join("model.json");
     let text = fs::read_to_string(&file).unwrap();
     let table = json!({ "encoding": { "columns": [] } });
+    let name = "age";
+    let constant = json!({
+        "kind": "numeric", "name": name, "mean": 0.0, "std": 0.0, "missing_indicator": true
+    });
+    let twice = json!({ "encoding": { "columns": [constant.clone(), constant] } });
+    let endless = json!({ "first": 1, "last": usize::MAX, "strip": false });
     for (key, value, expected) in [
         (
             "table",
@@ -216,6 +222,12 @@ fn a_description_whose_files_are_of_another_input_is_refused() {
             json!(WINDOW),
             "`window` is for sequences of 6 tokens out of 257, but",
         ),
+        (
+            "table",
+            twice,
+            "a standard deviation above 0 for the column `age`, but has 0",
+        ),
+        ("window", endless, "`window`: `last` should be"),
         (
             "window",
             json!({ "first": 1 }),
