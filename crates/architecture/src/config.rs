@@ -126,6 +126,19 @@ impl NetworkConfig {
         Ok(initialize(network))
     }
 
+    /// Returns the configuration for vectors with this number of features: of the networks of
+    /// images, only the multilayer perceptron takes them. Its
+    /// [`init_vector`](MlpConfig::init_vector) creates the network.
+    pub fn of_vectors(&self, features: usize, classes: usize) -> Option<MlpConfig> {
+        match self {
+            Self::Mlp { hidden } => {
+                let input = [features, 1, 1];
+                Some(MlpConfig::new(hidden.clone(), input, classes))
+            }
+            _ => None,
+        }
+    }
+
     /// Creates the network with several [branches](crate::BranchedNetwork), which have separate
     /// parameters. Convolutional networks with at least two stages and residual networks can have
     /// branches.

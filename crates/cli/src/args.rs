@@ -203,10 +203,14 @@ pub enum ExportKeys {
 pub struct PredictArgs {
     /// The folder of an exported model, or of a finished run.
     pub model: PathBuf,
-    /// Image files, which are prepared as those of the training.
+    /// Files with samples of the kind that the model takes: images, CSV files with the columns of the
+    /// training, .npy and .npz arrays, or any files for a model of bytes.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// The number of classes to print for each file.
+    /// A column of CSV files that is not read. May be repeated.
+    #[arg(long, value_name = "COLUMN")]
+    pub ignore: Vec<String>,
+    /// The number of classes to print for each sample.
     #[arg(long, default_value_t = 3, value_parser = count)]
     pub top: usize,
     /// Form of the output.
@@ -227,9 +231,9 @@ pub struct PredictArgs {
 pub enum PredictFormat {
     /// A table.
     Table,
-    /// Comma-separated values: file, rank, class, probability.
+    /// Comma-separated values: file, row, rank, class, probability.
     Csv,
-    /// A JSON object per file.
+    /// A JSON object per sample.
     Jsonl,
 }
 

@@ -157,8 +157,8 @@ fn results(run: &FinishedRun, seed: u64) -> String {
 fn files(model: &ModelDescription) -> String {
     let weights = &model.weights;
     let mut text = format!(
-        "`{}` ({}, {} bytes, SHA-256 `{}`) is the network, and `model.json` describes its input, \
-         classes and normalization.",
+        "`{}` ({}, {} bytes, SHA-256 `{}`) is the network, and `model.json` describes its input, its \
+         classes, and how files become inputs.",
         weights.file, weights.format, weights.bytes, weights.sha256
     );
     let normalization = model.normalization.as_ref().map(|normalization| {

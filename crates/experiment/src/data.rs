@@ -8,8 +8,8 @@ use burn_distill::core::Seed;
 use burn_distill::data::{BatchLoader, Normalization, Samples, TrainTestData, Views};
 use burn_distill::interchange::ModelDescription;
 use burn_distill_recipe::{
-    AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe, Registry,
-    Strategy, Task, TeacherRecipe, TrainingRecipe,
+    AnyDataset, AnyInput, DataRecipe, Measured, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe,
+    Registry, Strategy, Task, TeacherRecipe, TrainingRecipe,
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -99,6 +99,21 @@ impl Data {
             validation,
             test,
         })
+    }
+
+    /// Encodes the rows of a table as a model does, whose means and deviations are those of its own
+    /// training rows. Other data, and a table with other columns or categories, is not changed.
+    pub fn encoded_for(mut self, model: &ModelDescription) -> Self {
+        let (Some(table), Some(encoding)) = (&model.table, self.train.encoding()) else {
+            return self;
+        };
+        if encoding.has_columns_of(&table.encoding) {
+            let measured = Measured::Columns(table.encoding.clone());
+            for part in [&mut self.train, &mut self.validation, &mut self.test] {
+                *part = part.clone().normalized_by(&measured);
+            }
+        }
+        self
     }
 
     /// Checks that each training of a recipe has a batch.

@@ -113,6 +113,8 @@ pub fn check_data(model: &ModelDescription, data: &Data) -> Result<Option<String
         classes: model.classes.clone(),
         normalization: model.normalization.clone(),
         preprocessing: model.preprocessing,
+        encoding: model.table.as_ref().map(|table| table.encoding.clone()),
+        window: model.window,
         data: known.clone().unwrap_or(DataOrigin {
             name: "the data of the model".into(),
             sha256: String::new(),

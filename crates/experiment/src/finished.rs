@@ -3,6 +3,7 @@
 use super::data::Data;
 use super::phase::{RECORD, Record, WEIGHTS};
 use super::provenance::Provenance;
+use super::reading::describe_files;
 use super::role::Role;
 use super::weights;
 use anyhow::{Context, Result, bail, ensure};
@@ -163,11 +164,11 @@ impl FinishedRun {
         let mut description = ModelDescription::new(
             &network,
             architecture(model)?,
-            origin.input,
-            origin.classes,
-            origin.normalization,
+            origin.input.clone(),
+            origin.classes.clone(),
+            origin.normalization.clone(),
         );
-        description.preprocessing = origin.preprocessing;
+        describe_files(&mut description, &origin, &self.recipe.data.source)?;
         description.data = Some(serde_json::to_value(&origin.data)?);
         Ok(Model::new(network, description, device))
     }

@@ -22,6 +22,7 @@ mod phase;
 mod preparation;
 mod pretraining;
 mod provenance;
+mod reading;
 mod repetition;
 mod result;
 mod role;

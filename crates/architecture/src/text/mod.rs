@@ -7,6 +7,7 @@ mod embeddings;
 mod encoder;
 mod layer;
 mod names;
+mod options;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -17,4 +18,5 @@ pub use config::*;
 pub use embeddings::*;
 pub use encoder::*;
 pub use layer::*;
+pub use options::*;
 pub use size::*;

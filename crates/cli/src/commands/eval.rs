@@ -26,6 +26,7 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
         None => data_of(&args.model, &model.description, &registry)
             .with_context(|| args.model.display().to_string())?,
     };
+    let data = data.encoded_for(&model.description);
     let warning =
         check_data(&model.description, &data).with_context(|| args.model.display().to_string())?;
     if let Some(warning) = warning {

@@ -1,33 +1,59 @@
 use crate::args::{PredictArgs, PredictFormat};
 use crate::output;
 use crate::{device, table};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use burn_distill::interchange::Model;
 use burn_distill_experiment::open_model;
 use burn_distill_recipe::Registry;
 use serde_json::json;
 use std::path::Path;
 
-/// Prints the most probable classes of files.
+/// Samples that are classified at once.
+const BATCH: usize = 256;
+
+/// Prints the most probable classes of the samples in files.
 pub fn predict(args: &PredictArgs, registry: &Registry) -> Result<()> {
     let device = device::select(&args.device)?;
-    let model = open_model(&args.model, args.seed, registry, &device)?;
+    let mut model = open_model(&args.model, args.seed, registry, &device)?;
+    ignore(&mut model, args)?;
     let mut lines = Lines {
         args,
         rows: Vec::new(),
     };
     for file in &args.files {
-        let pixels = model.read_image(file)?;
-        let classes = model
-            .classify(&pixels)
-            .with_context(|| file.display().to_string())?;
-        let ranked: Vec<_> = classes
-            .iter()
-            .take(args.top)
-            .map(|class| (class.class.to_string(), class.probability))
-            .collect();
-        lines.add(file, &ranked)?;
+        let samples = model.open(file)?;
+        for first in (0..samples.len()).step_by(BATCH) {
+            let batch = first..samples.len().min(first + BATCH);
+            let probabilities = model
+                .probabilities(samples.input(batch.clone()))
+                .with_context(|| file.display().to_string())?;
+            for (sample, probabilities) in batch.zip(&probabilities) {
+                let ranked: Vec<_> = model
+                    .ranked(probabilities)
+                    .iter()
+                    .take(args.top)
+                    .map(|class| (class.class.to_string(), class.probability))
+                    .collect();
+                // Counted from 1, as lines are.
+                let row = samples.are_rows().then_some(sample + 1);
+                lines.add(file, row, &ranked)?;
+            }
+        }
     }
     lines.finish()
+}
+
+/// Adds the columns of the command line to those of tables that the model does not read.
+fn ignore(model: &mut Model, args: &PredictArgs) -> Result<()> {
+    match &mut model.description.table {
+        Some(table) => table.ignore.extend(args.ignore.iter().cloned()),
+        None => ensure!(
+            args.ignore.is_empty(),
+            "--ignore is for the columns of CSV files, but the model takes {}: leave it out",
+            model.description.input
+        ),
+    }
+    Ok(())
 }
 
 /// The lines of the output.
@@ -37,28 +63,35 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, file: &Path, ranked: &[(String, f32)]) -> Result<()> {
+    /// Adds the classes of a file, or of a row of it.
+    fn add(&mut self, file: &Path, row: Option<usize>, ranked: &[(String, f32)]) -> Result<()> {
         let file = file.display().to_string();
         match self.args.format {
             PredictFormat::Table => {
+                let sample = match row {
+                    Some(row) => format!("{file}:{row}"),
+                    None => file,
+                };
                 for (rank, (class, probability)) in ranked.iter().enumerate() {
-                    let file = if rank == 0 {
-                        file.clone()
+                    let sample = if rank == 0 {
+                        sample.clone()
                     } else {
                         String::new()
                     };
                     let percent = format!("{:.2}", 100.0 * probability);
-                    self.rows.push([file, class.clone(), percent]);
+                    self.rows.push([sample, class.clone(), percent]);
                 }
                 Ok(())
             }
             PredictFormat::Csv => {
                 if self.rows.is_empty() {
-                    output::print("file,rank,class,probability")?;
+                    output::print("file,row,rank,class,probability")?;
                     self.rows.push(Default::default());
                 }
+                let row = row.map(|row| row.to_string()).unwrap_or_default();
                 let lines = ranked.iter().zip(1..).map(|((class, probability), rank)| {
-                    format!("{},{rank},{},{probability}", quoted(&file), quoted(class))
+                    let (file, class) = (quoted(&file), quoted(class));
+                    format!("{file},{row},{rank},{class},{probability}")
                 });
                 output::print(lines.collect::<Vec<_>>().join("\n"))
             }
@@ -67,7 +100,10 @@ impl Lines<'_> {
                     |(class, probability)| json!({ "class": class, "probability": probability }),
                 );
                 let classes: Vec<_> = classes.collect();
-                output::print(json!({ "file": file, "classes": classes }))
+                output::print(match row {
+                    Some(row) => json!({ "file": file, "row": row, "classes": classes }),
+                    None => json!({ "file": file, "classes": classes }),
+                })
             }
         }
     }
@@ -75,7 +111,7 @@ impl Lines<'_> {
     fn finish(self) -> Result<()> {
         match self.args.format {
             PredictFormat::Table => output::print(table::of_text(
-                ["file", "class", "probability %"],
+                ["sample", "class", "probability %"],
                 self.rows,
                 table::width_of_output(self.args.wide),
             )),

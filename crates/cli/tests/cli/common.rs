@@ -19,6 +19,24 @@ pub const SHORT: [&str; 5] = [
     "student.training.epochs=3",
 ];
 
+/// The quickstart, cut short, with a loss that adds layers to the student.
+pub const EXTENDED: [&str; 7] = [
+    "seeds=[0]",
+    "data.samples=64",
+    "teacher.model=convnet-4",
+    "teacher.training.epochs=1",
+    "student.model=convnet-4-6",
+    "student.training.epochs=1",
+    "loss=[{ kind = 'sim-kd' }]",
+];
+
+/// A finished run whose loss has added layers to the student.
+pub fn extended_student() -> tempfile::TempDir {
+    let out = tempfile::tempdir().unwrap();
+    assert_success(&run(out.path(), &EXTENDED, &[]));
+    out
+}
+
 pub fn recipe(name: &str) -> PathBuf {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes");
     recipes.join(name).with_extension("toml")

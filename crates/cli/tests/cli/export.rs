@@ -210,9 +210,9 @@ fn images_are_classified_by_an_exported_model_and_by_a_run() {
     let csv = predicted(&model, "csv");
     let rows: Vec<_> = csv.lines().collect();
     assert_eq!(rows.len(), 5);
-    assert_eq!(rows[0], "file,rank,class,probability");
+    assert_eq!(rows[0], "file,row,rank,class,probability");
     assert!(
-        rows[1].starts_with(&format!("\"{}\",1,{first},", files[0])),
+        rows[1].starts_with(&format!("\"{}\",,1,{first},", files[0])),
         "{csv}"
     );
 }
@@ -283,17 +283,7 @@ fn runs_without_a_student_are_refused() {
 
 #[test]
 fn a_student_that_its_loss_has_extended_is_refused() {
-    let out = tempfile::tempdir().unwrap();
-    let changes = [
-        "seeds=[0]",
-        "data.samples=64",
-        "teacher.model=convnet-4",
-        "teacher.training.epochs=1",
-        "student.model=convnet-4-6",
-        "student.training.epochs=1",
-        "loss=[{ kind = 'sim-kd' }]",
-    ];
-    assert_success(&run(out.path(), &changes, &[]));
+    let out = extended_student();
 
     let message = refusal(&command("export", out.path(), &["--out", "model"]));
     assert!(message.contains("is not a plain convnet-4-6"), "{message}");

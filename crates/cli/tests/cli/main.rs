@@ -15,6 +15,7 @@ mod keys;
 mod own_data;
 #[cfg(target_os = "linux")]
 mod pipes;
+mod predict;
 mod preparation;
 #[cfg(unix)]
 mod pty;

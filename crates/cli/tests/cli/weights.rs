@@ -57,21 +57,11 @@ fn weights_of_another_network_of_equal_shapes_are_refused() {
 
 #[test]
 fn a_student_that_its_loss_has_extended_is_refused() {
-    let out = tempfile::tempdir().unwrap();
-    let changes = [
-        "seeds=[0]",
-        "data.samples=64",
-        "teacher.model=convnet-4",
-        "teacher.training.epochs=1",
-        "student.model=convnet-4-6",
-        "student.training.epochs=1",
-        "loss=[{ kind = 'sim-kd' }]",
-    ];
-    assert_success(&run(out.path(), &changes, &[]));
+    let out = extended_student();
     let extended = out.path().join("seed-0/distilled/model.bpk");
 
     let changes = [
-        &changes[..],
+        &EXTENDED[..],
         &["teacher.model=convnet-4-6", "loss=[{ kind = 'kd' }]"],
     ]
     .concat();

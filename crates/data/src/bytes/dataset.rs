@@ -118,7 +118,7 @@ impl Samples for ByteFolder {
             let shape = [shown.len(), window.tokens()];
             let rows = || shown.iter().map(|sample| &tokens[&sample.id]);
             let ids = rows().flatten().map(|&token| i64::from(token));
-            let mask = rows().flat_map(|row| mask(row));
+            let mask = rows().flat_map(|row| ByteWindow::mask(row));
             (
                 TensorData::new(ids.collect(), shape),
                 TensorData::new(mask.collect(), shape),
@@ -145,14 +145,6 @@ impl Samples for ByteFolder {
             }
         }
     }
-}
-
-/// Returns whether each position holds a byte; at least the first counts as one.
-fn mask(tokens: &[u16]) -> impl Iterator<Item = bool> + '_ {
-    let is_byte = |token: &u16| *token != ByteWindow::PADDING;
-    let none = !tokens.iter().any(is_byte);
-    let places = tokens.iter().enumerate();
-    places.map(move |(place, token)| is_byte(token) || (none && place == 0))
 }
 
 impl fmt::Debug for ByteFolder {

@@ -80,6 +80,15 @@ impl ByteWindow {
         tokens.map_err(|error| DataError::io(path, error))
     }
 
+    /// Returns whether each position holds a byte; at least the first counts as one, since no network
+    /// can attend to nothing.
+    pub fn mask(tokens: &[u16]) -> impl Iterator<Item = bool> + '_ {
+        let is_byte = |token: &u16| *token != Self::PADDING;
+        let none = !tokens.iter().any(is_byte);
+        let places = tokens.iter().enumerate();
+        places.map(move |(place, token)| is_byte(token) || (none && place == 0))
+    }
+
     fn read_from(self, mut file: impl Read + Seek) -> io::Result<Vec<u16>> {
         let size = file.seek(SeekFrom::End(0))?;
         let block = |cut: usize| if self.strip { BLOCK } else { cut } as u64;

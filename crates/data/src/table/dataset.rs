@@ -2,7 +2,7 @@ use super::config::{CsvConfig, file_name};
 use super::encoding::{ColumnEncoding, TableEncoding, moments};
 use super::infer::infer;
 use super::names::quote;
-use super::rows::{Rows, Values};
+use super::rows::{Rows, Values, encode};
 use crate::{DataError, Samples, TrainTestData, ViewedSample, Views};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_distill_core::Check;
@@ -150,40 +150,6 @@ impl TableDataset {
             ..self.clone()
         }
     }
-
-    /// Appends the features of a row.
-    fn encode(&self, id: usize, features: &mut Vec<f32>) {
-        let columns = self.encoding.columns.iter().zip(&self.data.rows.columns);
-        for (column, values) in columns {
-            match (column, values) {
-                (
-                    ColumnEncoding::Numeric {
-                        mean,
-                        std,
-                        missing_indicator,
-                        ..
-                    },
-                    Values::Numbers(numbers),
-                ) => {
-                    let number = numbers[id];
-                    let is_missing = number.is_nan();
-                    features.push(match is_missing {
-                        true => 0.0,
-                        false => ((number - mean) / std) as f32,
-                    });
-                    if *missing_indicator {
-                        features.push(f32::from(u8::from(is_missing)));
-                    }
-                }
-                (ColumnEncoding::Categorical { categories, .. }, Values::Categories(codes)) => {
-                    let code = codes[id];
-                    let one_hot = (0..categories.len() as u32).map(|place| place == code);
-                    features.extend(one_hot.map(|is_one| f32::from(u8::from(is_one))));
-                }
-                _ => unreachable!("the encoding is of these columns"),
-            }
-        }
-    }
 }
 
 impl Samples for TableDataset {
@@ -231,7 +197,12 @@ impl Samples for TableDataset {
         let view = |shown: &Vec<ViewedSample>| {
             let mut values = Vec::with_capacity(shown.len() * features);
             for sample in shown {
-                self.encode(sample.id, &mut values);
+                encode(
+                    &self.encoding,
+                    &self.data.rows.columns,
+                    sample.id,
+                    &mut values,
+                );
             }
             TensorData::new(values, [shown.len(), features])
         };

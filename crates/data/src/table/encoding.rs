@@ -41,9 +41,9 @@ impl TableEncoding {
         self.columns.iter().map(ColumnEncoding::features).sum()
     }
 
-    /// Returns whether another encoding has the same columns and categories, so that both fit the
-    /// same tables.
-    pub(super) fn has_columns_of(&self, other: &Self) -> bool {
+    /// Returns whether the columns and their categories are those of another encoding, so that both
+    /// are of the same tables.
+    pub fn has_columns_of(&self, other: &Self) -> bool {
         let kinds = |encoding: &Self| -> Vec<_> {
             let columns = encoding.columns.iter();
             columns.map(ColumnEncoding::without_moments).collect()

@@ -6,6 +6,7 @@ mod encoding;
 mod file;
 mod infer;
 mod names;
+mod reader;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -13,3 +14,4 @@ mod tests;
 pub use config::*;
 pub use dataset::*;
 pub use encoding::*;
+pub use reader::*;

@@ -83,15 +83,58 @@ fn positions(names: &[String]) -> HashMap<&str, u32> {
     names.iter().map(String::as_str).zip(0..).collect()
 }
 
+/// Appends the features of a row, given the values of the columns of its encoding.
+///
+/// # Panics
+///
+/// Panics if the columns are not those of the encoding, or if there is no such row.
+pub(super) fn encode(
+    encoding: &TableEncoding,
+    columns: &[Values],
+    row: usize,
+    features: &mut Vec<f32>,
+) {
+    for (column, values) in encoding.columns.iter().zip(columns) {
+        match (column, values) {
+            (
+                ColumnEncoding::Numeric {
+                    mean,
+                    std,
+                    missing_indicator,
+                    ..
+                },
+                Values::Numbers(numbers),
+            ) => {
+                let number = numbers[row];
+                let is_missing = number.is_nan();
+                features.push(match is_missing {
+                    true => 0.0,
+                    false => ((number - mean) / std) as f32,
+                });
+                if *missing_indicator {
+                    features.push(f32::from(u8::from(is_missing)));
+                }
+            }
+            (ColumnEncoding::Categorical { categories, .. }, Values::Categories(codes)) => {
+                let code = codes[row];
+                let one_hot = (0..categories.len() as u32).map(|place| place == code);
+                features.extend(one_hot.map(|is_one| f32::from(u8::from(is_one))));
+            }
+            _ => unreachable!("the encoding is of these columns"),
+        }
+    }
+}
+
 /// A column that is read.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     place: usize,
     categories: HashMap<&'a str, u32>,
-    values: Values,
+    pub values: Values,
 }
 
 impl<'a> Reading<'a> {
-    fn new(place: usize, column: &'a ColumnEncoding, rows: usize) -> Self {
+    /// Creates a column without values, at a position in the file, for about this number of rows.
+    pub fn new(place: usize, column: &'a ColumnEncoding, rows: usize) -> Self {
         let (categories, values) = match column {
             ColumnEncoding::Numeric { .. } => {
                 (HashMap::new(), Values::Numbers(Vec::with_capacity(rows)))
@@ -108,7 +151,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn read(&mut self, file: &TableFile, config: &CsvConfig) -> Result<(), DataError> {
+    /// Appends the value in the current row of the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error about the line and the column if the value is not one of the column.
+    pub fn read(&mut self, file: &TableFile, config: &CsvConfig) -> Result<(), DataError> {
         let field = file.field(self.place)?;
         let is_missing = config.is_missing(field);
         match &mut self.values {

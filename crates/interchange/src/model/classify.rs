@@ -35,6 +35,11 @@ impl Model {
         }
     }
 
+    /// Returns the device of the inputs.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Returns the classes of one image, the most probable first.
     ///
     /// The pixels are from 0 to 255, one plane per channel, each row by row. They are normalized

@@ -1,6 +1,8 @@
 use super::error::ModelError;
-use burn_distill_core::{InputShape, Network, known_taps, parameter_count};
-use burn_distill_data::{Normalization, Preprocessing};
+use burn_distill_core::{Check, InputShape, Network, known_taps, parameter_count};
+use burn_distill_data::{
+    ArrayReader, ByteWindow, ColumnEncoding, Normalization, Preprocessing, TableReader,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::{self, Display, Formatter};
@@ -34,6 +36,16 @@ pub struct ModelDescription {
     /// read from image files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
+    /// Conversion of the rows of CSV files to inputs; none for inputs that were not read from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableReader>,
+    /// Conversion of arrays in the files of NumPy to inputs; none for inputs that were not read from
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrays: Option<ArrayReader>,
+    /// Bytes of a file that are tokens; none for inputs that are not the bytes of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<ByteWindow>,
     /// Intermediate results that the network exposes.
     pub taps: Vec<TapDescription>,
     /// Number of trainable parameters.
@@ -181,6 +193,9 @@ impl ModelDescription {
             classes,
             normalization,
             preprocessing: None,
+            table: None,
+            arrays: None,
+            window: None,
             taps: taps.collect(),
             parameters: parameter_count(network),
             weights: WeightsDescription {
@@ -250,6 +265,42 @@ impl ModelDescription {
                 self.input
             ));
         }
+        if let Some(table) = &self.table
+            && self.input != InputShape::Vector([table.encoding.features()])
+        {
+            return invalid(format!(
+                "`table` should have columns for the input, {}, but has columns of {} features",
+                self.input,
+                table.encoding.features()
+            ));
+        }
+        let positive = |std: f64| std > 0.0 && std.is_finite();
+        let columns = self.table.iter().flat_map(|table| &table.encoding.columns);
+        for column in columns {
+            if let ColumnEncoding::Numeric { name, std, .. } = column
+                && !positive(*std)
+            {
+                return invalid(format!(
+                    "`table` should have a standard deviation above 0 for the column `{name}`, but \
+                     has {std}"
+                ));
+            }
+        }
+        if let Some(window) = self.window {
+            if let Err(error) = window.check() {
+                return invalid(format!("`window`: {error}"));
+            }
+            let input = InputShape::Tokens {
+                length: window.tokens(),
+                vocabulary: ByteWindow::VOCABULARY,
+            };
+            if self.input != input {
+                return invalid(format!(
+                    "`window` is for {input}, but `input` is {}",
+                    self.input
+                ));
+            }
+        }
         let Some(Normalization { mean, std }) = &self.normalization else {
             return Ok(());
         };
@@ -259,7 +310,7 @@ impl ModelDescription {
                 self.input
             ));
         };
-        let positive = std.iter().all(|&std| std > 0.0 && std.is_finite());
+        let positive = std.iter().all(|&std| positive(std.into()));
         if [mean.len(), std.len()] != [channels; 2] || !positive {
             return invalid(format!(
                 "`normalization` should have a mean and a standard deviation above 0 for each of the \

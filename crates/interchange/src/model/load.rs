@@ -1,30 +1,40 @@
 use super::classify::Model;
 use super::description::{DESCRIPTION_FILE, Keys, ModelDescription, ModelFormat};
 use super::error::ModelError;
+use super::network::BuiltIn;
 use super::quantize::in_single_precision;
 use super::safetensors;
 use burn::tensor::Device;
-use burn_distill_architecture::{CheckpointTensor, NetworkConfig, NetworkError};
-use burn_distill_core::{
-    AnyNetwork, InputShape, Network, TapSelection, WeightsFile, any_network, file_sha256,
-};
+use burn_distill_architecture::{CheckpointTensor, NetworkError};
+use burn_distill_core::{AnyNetwork, Network, TapSelection, WeightsFile, file_sha256};
 use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Loads an exported model whose network is one of the crate `burn-distill-architecture`.
+/// Loads an exported model whose network is one of the architecture crate: of images, vectors or
+/// text.
 ///
-/// The file of its network has to be in burn's format or SafeTensors.
+/// The file of its network has to be in burn's format or SafeTensors. The network takes an
+/// [`AnyInput`](burn_distill_core::AnyInput), of the kind and shape in
+/// [`input`](ModelDescription::input), so that one type serves all of them.
 ///
 /// ```no_run
-/// use burn::tensor::Device;
+/// use burn::tensor::{Device, Tensor};
 /// use burn_distill_interchange::load;
 ///
-/// let model = load("exported", &Device::default())?;
-/// let pixels = vec![0; 64];
-/// let best = &model.classify(&pixels)?[0];
-/// println!("{}: {:.1} %", best.class, 100.0 * best.probability);
+/// let device = Device::default();
+/// let model = load("exported", &device)?;
+///
+/// // Samples in files: images, rows of a table, arrays or the bytes of files.
+/// let samples = model.open("penguins.csv")?;
+/// for probabilities in model.probabilities(samples.input(0..samples.len()))? {
+///     let best = &model.ranked(&probabilities)[0];
+///     println!("{}: {:.1} %", best.class, 100.0 * best.probability);
+/// }
+///
+/// // Or any input that the program has itself, here two vectors of 14 features.
+/// let probabilities = model.probabilities(Tensor::<2>::zeros([2, 14], &device).into())?;
 /// # Ok::<(), burn_distill_interchange::ModelError>(())
 /// ```
 ///
@@ -69,31 +79,14 @@ fn build(
     description: &ModelDescription,
     device: &Device,
 ) -> Result<(AnyNetwork, Option<Table>), String> {
-    let name = &description.architecture.name;
-    let config = match NetworkConfig::by_name(name) {
-        Ok(config) => config,
-        Err(NetworkError::Unknown { .. }) => {
-            return Err(format!(
-                "its network is `{name}`, which is not a network of this library: build the network in \
-                 your program and load its weights with `load_into`"
-            ));
-        }
-        Err(error) => return Err(error.to_string()),
-    };
-    let InputShape::Image(shape) = description.input else {
-        return Err(format!(
-            "its network is `{name}`, which takes images, but `input` is {}",
-            description.input
-        ));
-    };
-    let classes = description.classes.len();
+    let built_in = BuiltIn::of(description)?;
     let in_words = |error: NetworkError| error.to_string();
-    let network = config.init(shape, classes, device).map_err(in_words)?;
+    let network = built_in.init(device).map_err(in_words)?;
     let table = match description.weights.keys {
-        Keys::Original => Some(config.checkpoint(shape, classes).map_err(in_words)?),
+        Keys::Original => Some(built_in.checkpoint().map_err(in_words)?),
         Keys::Paths => None,
     };
-    Ok((any_network(network), table))
+    Ok((network, table))
 }
 
 /// Loads the weights in the file of a model into its network.

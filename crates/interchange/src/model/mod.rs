@@ -4,8 +4,10 @@ mod classify;
 mod description;
 mod error;
 mod load;
+mod network;
 mod quantize;
 mod safetensors;
+mod samples;
 mod write;
 
 pub use classify::*;
@@ -13,4 +15,5 @@ pub use description::*;
 pub use error::*;
 pub use load::*;
 pub use quantize::rounded_to_8_bits;
+pub use samples::*;
 pub use write::*;

@@ -1,10 +1,10 @@
 use super::description::{DESCRIPTION_FILE, Keys, ModelDescription, ModelFormat, Quantization};
 use super::error::ModelError;
+use super::network::BuiltIn;
 use super::quantize::in_8_bits;
 use super::safetensors;
 use burn::module::Module;
-use burn_distill_architecture::NetworkConfig;
-use burn_distill_core::{AnyNetwork, InputShape, WeightsFile, hexadecimal};
+use burn_distill_core::{AnyNetwork, WeightsFile, hexadecimal};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::ErrorKind;
@@ -216,14 +216,10 @@ impl ModelExport {
 
     fn original_keys(&self) -> Result<Vec<burn_distill_architecture::CheckpointTensor>, String> {
         let name = &self.description.architecture.name;
-        let no_table =
-            || format!("`{name}` has no original network whose keys its tensors could have");
-        let config = NetworkConfig::by_name(name).map_err(|_| no_table())?;
-        let InputShape::Image(shape) = self.description.input else {
-            return Err(no_table());
-        };
-        let table = config.checkpoint(shape, self.description.classes.len());
-        table.map_err(|error| error.to_string())
+        let built_in = BuiltIn::of(&self.description).map_err(|_| {
+            format!("`{name}` has no original network whose keys its tensors could have")
+        })?;
+        built_in.checkpoint().map_err(|error| error.to_string())
     }
 
     #[cfg(feature = "export")]

@@ -3,5 +3,6 @@
 mod common;
 mod folder;
 mod formats;
+mod inputs;
 #[cfg(feature = "export")]
 mod onnx;

@@ -1,9 +1,9 @@
 //! Values of the samples of an array data set.
 
 use crate::input::InputShape;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 use burn::tensor::{Element, TensorData};
-use burn_distill::data::{NumpyArray, ViewedSample};
+use burn_distill::data::{NumpyArray, TokenFault, ViewedSample};
 
 /// Values of all samples, one after the other.
 pub(super) enum Values {
@@ -105,14 +105,11 @@ impl Values {
             ),
             Self::TokenArray { ids, padding } => {
                 let tokens = || {
-                    shown
-                        .iter()
-                        .flat_map(|shown| ids.integers(shown.id).flatten())
+                    let samples = shown.iter();
+                    samples.flat_map(|shown| ids.tokens(shown.id, vocabulary, *padding))
                 };
-                // Padding outside the vocabulary has no embedding.
-                let inside = |id: &i64| (0..vocabulary as i64).contains(id);
-                let in_vocabulary = tokens().map(|id| if inside(&id) { id } else { 0 });
-                let mask = tokens().map(|id| Some(id) != *padding);
+                let in_vocabulary = tokens().map(|(id, _)| id);
+                let mask = tokens().map(|(_, is_token)| is_token);
                 (
                     TensorData::new(in_vocabulary.collect::<Vec<_>>(), shape),
                     TensorData::new(mask.collect::<Vec<_>>(), shape),
@@ -153,27 +150,17 @@ impl Values {
 }
 
 fn check_tokens(ids: &NumpyArray, padding: Option<i64>, vocabulary: usize) -> Result<()> {
-    for sample in 0..ids.samples() {
-        let mut tokens = 0;
-        for id in ids.integers(sample) {
-            match id {
-                Some(id) if Some(id) == padding => {}
-                Some(id) if (0..vocabulary as i64).contains(&id) => tokens += 1,
-                id => bail!(
-                    "sample {sample}, counted from 0, holds the token {}, but tokens are from 0 to \
-                     {}, below `vocabulary`: give a larger one, or the token of `padding`",
-                    id.map_or("beyond 9223372036854775807".into(), |id| id.to_string()),
-                    vocabulary - 1
-                ),
+    ids.check_tokens(vocabulary, padding).map_err(|fault| {
+        let hint = match fault {
+            TokenFault::Outside { .. } => {
+                ", below `vocabulary`: give a larger one, or the token of `padding`"
             }
-        }
-        ensure!(
-            tokens > 0,
-            "sample {sample}, counted from 0, holds padding only, and a network cannot learn from \
-             nothing: leave the sample out"
-        );
-    }
-    Ok(())
+            TokenFault::PaddingOnly { .. } => {
+                ", and a network cannot learn from nothing: leave the sample out"
+            }
+        };
+        anyhow!("{fault}{hint}")
+    })
 }
 
 /// Returns the values of some samples, one after the other.

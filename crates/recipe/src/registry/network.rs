@@ -229,11 +229,8 @@ impl Architecture for NetworkConfig {
 /// Returns the perceptron of a configuration, if the inputs are vectors: of the networks of images, it
 /// alone takes them.
 fn of_vectors(network: &NetworkConfig, task: &Task) -> Option<MlpConfig> {
-    match (network, &task.input) {
-        (NetworkConfig::Mlp { hidden }, &InputShape::Vector([features])) => {
-            let input = [features, 1, 1];
-            Some(MlpConfig::new(hidden.clone(), input, task.classes))
-        }
+    match task.input {
+        InputShape::Vector([features]) => network.of_vectors(features, task.classes),
         _ => None,
     }
 }

@@ -5,39 +5,16 @@ use crate::configure::configured;
 use crate::input::{AnyNetwork, any_network};
 use crate::memory;
 use crate::model::ModelRecipe;
-use anyhow::{Result, anyhow, ensure};
-use burn::config::Config;
+use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 use burn_distill::architecture::{
-    self, CheckpointTensor, NetworkError, Plan, TextClassifierConfig, TextEncoderConfig, TextSize,
+    self, CheckpointTensor, NetworkError, Plan, TextClassifierConfig, TextOptions, TextSize,
 };
-use burn_distill::core::{CatalogEntry, Check, ConfigError, check, initialize};
+use burn_distill::core::{CatalogEntry, initialize};
 use std::sync::Arc;
 
 /// The text networks of the architecture crate.
 pub(super) struct TextNetworks;
-
-/// Options of a text network in a recipe.
-#[derive(Config, Debug)]
-struct TextOptions {
-    /// Number of different tokens, at least that of the data. Default: that of the data.
-    vocabulary: Option<usize>,
-    /// Number of positions with an embedding, at least the length of the sequences of the data.
-    /// Default: that length.
-    positions: Option<usize>,
-    /// Probability of every dropout. Default: 0.1, and 0.2 before the classifier of DistilBERT.
-    dropout: Option<f64>,
-}
-
-impl Check for TextOptions {
-    fn check(&self) -> Result<(), ConfigError> {
-        let Some(dropout) = self.dropout else {
-            return Ok(());
-        };
-        let expected = "a probability from 0 and below 1";
-        check::ensure((0.0..1.0).contains(&dropout), "dropout", expected, dropout)
-    }
-}
 
 /// A text network with its options.
 struct TextNetwork {
@@ -82,24 +59,9 @@ impl NetworkFamily for TextNetworks {
 impl TextNetwork {
     /// Returns the configuration for the data of a recipe.
     fn config(&self, task: &Task) -> Result<TextClassifierConfig> {
-        let [length, of_data] = task.tokens()?;
-        let TextOptions {
-            vocabulary,
-            positions,
-            dropout,
-        } = self.options;
-        let vocabulary = vocabulary.unwrap_or(of_data);
-        ensure!(
-            vocabulary >= of_data,
-            "the option `vocabulary` should be at least {of_data}, the number of different tokens \
-             of the data, but is {vocabulary}"
-        );
-        let mut encoder =
-            TextEncoderConfig::new(self.size, vocabulary, length).with_positions(positions);
-        if let Some(dropout) = dropout {
-            encoder.dropout = dropout;
-        }
-        Ok(TextClassifierConfig::new(encoder, task.classes).with_classifier_dropout(dropout))
+        Ok(self
+            .options
+            .classifier(self.size, task.tokens()?, task.classes)?)
     }
 }
 

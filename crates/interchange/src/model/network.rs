@@ -1,0 +1,108 @@
+use super::description::ModelDescription;
+use burn::tensor::Device;
+use burn_distill_architecture::{
+    CheckpointTensor, NetworkConfig, NetworkError, TextClassifierConfig, TextOptions, TextSize,
+};
+use burn_distill_core::{AnyNetwork, Check, InputShape, any_network, initialize};
+use serde_json::Value;
+
+/// A network of the architecture crate with its sizes, as a description names it.
+pub(super) enum BuiltIn {
+    Images(NetworkConfig, [usize; 3], usize),
+    /// The number of features of a vector, which only a perceptron takes.
+    Vectors(NetworkConfig, usize, usize),
+    Text(TextClassifierConfig),
+}
+
+impl BuiltIn {
+    /// Finds the network that a description names.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such network, or if it takes other inputs.
+    pub fn of(description: &ModelDescription) -> Result<Self, String> {
+        let name = &description.architecture.name;
+        let classes = description.classes.len();
+        let takes = |expected: &str| {
+            let input = &description.input;
+            format!("its network is `{name}`, which takes {expected}, but `input` is {input}")
+        };
+        match TextSize::by_name(name) {
+            Err(NetworkError::Unknown { .. }) => {}
+            Err(error) => return Err(error.to_string()),
+            Ok(size) => {
+                let InputShape::Tokens { length, vocabulary } = description.input else {
+                    return Err(takes("tokens"));
+                };
+                let options = Value::Object(description.architecture.options.clone());
+                let in_options = |error| format!("`architecture.options` of `{name}`: {error}");
+                let options: TextOptions = serde_json::from_value(options)
+                    .map_err(|error| in_options(error.to_string()))?;
+                let config = options
+                    .check()
+                    .and_then(|()| options.classifier(size, [length, vocabulary], classes));
+                return Ok(Self::Text(
+                    config.map_err(|error| in_options(error.to_string()))?,
+                ));
+            }
+        }
+        let config = match NetworkConfig::by_name(name) {
+            Ok(config) => config,
+            Err(NetworkError::Unknown { .. }) => {
+                return Err(format!(
+                    "its network is `{name}`, which is none of this library: build the network of \
+                     your program and load its weights with `load_into`"
+                ));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        match description.input {
+            InputShape::Image(shape) => Ok(Self::Images(config, shape, classes)),
+            InputShape::Vector([features]) if config.of_vectors(features, classes).is_some() => {
+                Ok(Self::Vectors(config, features, classes))
+            }
+            _ => Err(takes(match config {
+                NetworkConfig::Mlp { .. } => "images or vectors",
+                _ => "images",
+            })),
+        }
+    }
+
+    /// Creates the network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a number is out of range.
+    pub fn init(&self, device: &Device) -> Result<AnyNetwork, NetworkError> {
+        Ok(match self {
+            Self::Images(config, shape, classes) => {
+                any_network(config.init(*shape, *classes, device)?)
+            }
+            Self::Vectors(config, features, classes) => {
+                let perceptron = config.of_vectors(*features, *classes);
+                let perceptron = perceptron.expect("The network takes vectors.");
+                perceptron.plan()?;
+                any_network(initialize(perceptron.init_vector(device)))
+            }
+            Self::Text(config) => {
+                config.plan()?;
+                any_network(initialize(config.init(device)))
+            }
+        })
+    }
+
+    /// Returns the tensors of the network with their names in the original network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a number is out of range.
+    pub fn checkpoint(&self) -> Result<Vec<CheckpointTensor>, NetworkError> {
+        match self {
+            Self::Images(config, shape, classes) => config.checkpoint(*shape, *classes),
+            Self::Vectors(config, features, classes) => {
+                config.checkpoint([*features, 1, 1], *classes)
+            }
+            Self::Text(config) => config.checkpoint(),
+        }
+    }
+}
