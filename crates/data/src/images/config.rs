@@ -1,5 +1,6 @@
 use super::preprocessing::{ImageResize, Preprocessing};
 use crate::Normalization;
+use crate::class_list::{ClassList, is_labeled, labeled};
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,10 @@ use std::path::{Path, PathBuf};
 /// decoded to 8 bits per value, without transparency, and turned as their EXIF orientation says, as
 /// viewers show them. Hidden files and `__MACOSX` are left out, other files are counted and left
 /// out. Links are followed, but not back into their own folder.
+///
+/// With [`labels`](Self::labels) set to false the images have no labels, and the names of subfolders
+/// mean nothing. Only the test images may have labels: those in subfolders with the names of
+/// [`classes`](Self::classes).
 ///
 /// ```
 /// use burn_distill_data::{ImageFolderConfig, ImageResize};
@@ -34,6 +39,13 @@ pub struct ImageFolderConfig {
     /// Folder of the test images, with subfolders of the same names, if they are elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_folder: Option<PathBuf>,
+    /// Whether the images are labeled, by the subfolders that they are in.
+    #[serde(default = "labeled", skip_serializing_if = "is_labeled")]
+    pub labels: bool,
+    /// Classes of unlabeled images, in the order of the logits of the teacher. Default for recipes:
+    /// those of the teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<ClassList>,
     /// Size that images are resized to: that of the shorter side, or height and width. Default:
     /// unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +89,8 @@ impl ImageFolderConfig {
         Self {
             folder: folder.into(),
             test_folder: None,
+            labels: true,
+            classes: None,
             resize: None,
             crop: None,
             channels: None,
@@ -119,6 +133,7 @@ impl Check for ImageFolderConfig {
             "the path of a folder",
             "empty",
         )?;
+        ClassList::check(self.classes.as_ref(), self.labels)?;
         self.preprocessing().check()?;
         let Some(Normalization { mean, std }) = &self.normalization else {
             return Ok(());

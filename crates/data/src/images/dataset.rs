@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-/// Labeled images in the files of a folder, of which as many are kept in memory as there is memory
+/// Images in the files of a folder, of which as many are kept in memory as there is memory
 /// for; the others are decoded whenever a batch is prepared.
 ///
 /// [`ImageFolderConfig::load`](crate::ImageFolderConfig::load) creates it. The id of an image is its
@@ -33,6 +33,8 @@ pub(super) struct FolderData {
     pub(super) preprocessing: Preprocessing,
     pub(super) images: Vec<ScannedImage>,
     pub(super) classes: Vec<String>,
+    /// Whether the classes of the images are known.
+    pub(super) labeled: bool,
 }
 
 impl ImageFolder {
@@ -180,6 +182,10 @@ impl Samples for ImageFolder {
 
     fn label(&self, id: usize) -> usize {
         self.data.images[id].label
+    }
+
+    fn is_labeled(&self, _: usize) -> bool {
+        self.data.labeled
     }
 
     fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {
