@@ -56,6 +56,13 @@ impl Data {
                 published.train.len()
             );
         }
+        let train = &parts.train;
+        ensure!(
+            !recipe.source.has_labels() || train.ids().iter().any(|&id| train.is_labeled(id)),
+            "no training sample of {} is labeled: give data without labels by `folder` or `bytes`, \
+             with `labels = false`",
+            recipe.source.name()
+        );
         let parts = parts.normalized();
         let Parts {
             train,

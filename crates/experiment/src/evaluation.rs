@@ -92,7 +92,7 @@ impl Evaluation {
         let name = data.name().to_string();
         ensure!(
             tally.samples > 0,
-            "no sample of {name} that is evaluated has a label"
+            "no sample of {name} that is evaluated has a label: name labeled data with --data"
         );
         Ok(tally.finish(name, &model.description.classes))
     }

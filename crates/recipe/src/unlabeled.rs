@@ -3,10 +3,12 @@
 use super::fault::Place;
 use super::naming::loss_place;
 use super::{ClassNames, Recipe, TeacherRecipe};
+use crate::registry::DatasetSpec;
 use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::Device;
 use burn_distill::core::WeightsFile;
 use burn_distill::data::ClassList;
-use burn_distill::interchange::CheckpointFormat;
+use burn_distill::interchange::{Checkpoint, CheckpointFormat, KeyMap, Mapping, layout_of};
 use serde::Deserialize;
 use std::path::Path;
 use toml::{Table, Value};
@@ -42,14 +44,19 @@ pub fn resolve(recipe: &mut Recipe) -> Result<()> {
     let source = &recipe.data.source;
     let mut values = Table::new();
     match (source.classes(), names) {
-        (None, None) => bail!(
-            "`data.classes` is missing: {NO_LABELS}, and the file of the teacher does not name its \
-             classes: give their names or their number, or the names as {}",
-            match teachers[0].onnx {
-                Some(_) => "`teacher.onnx.classes`",
-                None => "`teacher.classes`",
-            }
-        ),
+        (None, None) => {
+            let Some(count) = classes_of_last_layer(recipe, &teachers[0])? else {
+                bail!(
+                    "`data.classes` is missing: {NO_LABELS}, and the file of the teacher does not \
+                     name its classes: give their names or their number, or the names as {}",
+                    match teachers[0].onnx {
+                        Some(_) => "`teacher.onnx.classes`",
+                        None => "`teacher.classes`",
+                    }
+                );
+            };
+            values.insert("classes".into(), Value::try_from(count)?);
+        }
         (Some(ClassList::Count(count)), Some(names)) if *count != names.len() => bail!(
             "`data.classes` is {count}, but the teacher has {} classes: leave it out",
             names.len()
@@ -157,6 +164,51 @@ fn origin_of(teacher: &TeacherRecipe) -> Result<Option<Origin>> {
         Ok(record.and_then(|record| serde_json::from_str(record).ok()))
     };
     read().context("`teacher.weights`")
+}
+
+/// Returns the number of classes of the last layer of a teacher, if the data can be read without its
+/// classes and the weights fit in all other layers.
+fn classes_of_last_layer(recipe: &Recipe, teacher: &TeacherRecipe) -> Result<Option<usize>> {
+    let (Some(model), Some(path)) = (&teacher.model, &teacher.weights) else {
+        return Ok(None);
+    };
+    // Any number: inputs do not depend on it. The data is read once more with the classes.
+    let mut data = recipe.data.clone();
+    let any = Table::from_iter([("classes".to_string(), Value::Integer(2))]);
+    data.source = data.source.with_options(any).at("data")?;
+    // Such as labeled test images, which need the names of the classes.
+    let Ok(DatasetSpec { task, .. }) = data.spec(&recipe.registry) else {
+        return Ok(None);
+    };
+    let registry = &recipe.registry;
+    let network = registry.build(model, &task, 0_u64, &Device::flex());
+    let network = network.at("teacher.model")?;
+    let read = || -> Result<Option<usize>> {
+        let checkpoint = Checkpoint::open(path)?;
+        let keys = KeyMap::new(&teacher.keys)?;
+        let original = registry.network(model)?.checkpoint(&task)?;
+        let layouts: Vec<_> = original.into_iter().chain([layout_of(&network)]).collect();
+        let mapping = Mapping::new(&checkpoint, &layouts, &keys);
+        Ok(match (mapping.is_complete(), checkpoint.format()) {
+            (true, _) => Some(task.classes),
+            (false, CheckpointFormat::Burnpack) => last_axes(&mapping),
+            (false, _) => mapping.other_classes().map(|(found, _)| found),
+        })
+    };
+    read().context("`teacher.weights`")
+}
+
+/// Returns the length of the last axes of a layer, its weights and its bias, if only these differ: in
+/// Burn's format they end with the classes.
+fn last_axes(mapping: &Mapping) -> Option<usize> {
+    let only_shapes = mapping.missing.is_empty() && mapping.unexpected.is_empty();
+    let mut lengths = mapping.other_shapes.iter().map(|it| {
+        let (found, expected) = (it.found.split_last()?, it.expected.split_last()?);
+        (found.1 == expected.1).then_some(*found.0)
+    });
+    let first = lengths.next().flatten().filter(|_| only_shapes)?;
+    let is_layer = mapping.other_shapes.len() <= 2;
+    (is_layer && lengths.all(|length| length == Some(first))).then_some(first)
 }
 
 /// Returns the options of images that prepare them as for the teacher.

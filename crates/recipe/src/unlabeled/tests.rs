@@ -111,9 +111,23 @@ fn what_the_recipe_says_about_images_goes_first() {
 }
 
 #[test]
-fn a_teacher_that_does_not_name_its_classes_needs_them() {
+fn the_last_layer_of_a_teacher_that_does_not_name_its_classes_counts_them() {
     let folder = folder(None);
-    let error = refused(&folder, "", &with_teacher(KD));
+    let classes = |recipe: Recipe| recipe.spec().unwrap().classes;
+    let found = recipe(folder.path(), "", &with_teacher(KD)).unwrap();
+    assert_eq!(classes(found), ["0", "1", "2"]);
+
+    let named = format!("{TEACHER}classes = ['a', 'b', 'c']\n{KD}");
+    let named = recipe(folder.path(), "", &named).unwrap();
+    assert_eq!(classes(named), ["a", "b", "c"]);
+}
+
+#[test]
+fn classes_that_are_not_found_in_the_file_of_the_teacher_are_asked_for() {
+    let folder = folder(None);
+    // Weights of another network.
+    let other = TEACHER.replace("mlp-16", "mlp-17");
+    let error = refused(&folder, "", &format!("{other}{KD}"));
     assert!(
         error
             .contains("`data.classes` is missing: the data has no labels (`data.labels` is false)"),
@@ -124,14 +138,8 @@ fn a_teacher_that_does_not_name_its_classes_needs_them() {
         "{error}"
     );
 
-    let classes = |recipe: Recipe| recipe.spec().unwrap().classes;
     let counted = recipe(folder.path(), "classes = 3", &with_teacher(KD)).unwrap();
-    assert_eq!(classes(counted), ["0", "1", "2"]);
-    let named = format!("{TEACHER}classes = ['a', 'b', 'c']\n{KD}");
-    assert_eq!(
-        classes(recipe(folder.path(), "", &named).unwrap()),
-        ["a", "b", "c"]
-    );
+    assert_eq!(counted.spec().unwrap().classes, ["0", "1", "2"]);
 }
 
 #[test]
