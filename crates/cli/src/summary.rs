@@ -35,20 +35,18 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
         (name, model, network)
     });
     let student = recipe.student.model.to_string();
-    let students = [
-        (
-            "student (baseline)".to_string(),
-            student.clone(),
-            &result.baseline,
-        ),
-        ("distilled".to_string(), student, &result.distilled),
-    ];
+    let baseline = result.baseline.iter();
+    let baseline =
+        baseline.map(|network| ("student (baseline)".to_string(), student.clone(), network));
+    let distilled = ("distilled".to_string(), student.clone(), &result.distilled);
+    let students = baseline.chain([distilled]);
     let members = result.members.iter();
     let members =
         members.map(|member| (member.name.clone(), member.model.clone(), &member.network));
     let rows = teachers.chain(students).chain(members);
     let rows = rows.map(|(name, model, network)| {
-        let mut row = vec![name, model, percent(&network.accuracy)];
+        let accuracy = network.accuracy.as_ref().map_or("–".into(), percent);
+        let mut row = vec![name, model, accuracy];
         row.extend(network.class_accuracy.values().map(percent));
         let agreement = network.agreement.iter();
         row.extend(agreement.map(|agreement| format!("{:.2}", 100.0 * agreement)));
@@ -62,13 +60,35 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     let table = table::of_numbers(&columns, &rows.collect::<Vec<_>>(), width);
 
     let [train, _, test] = result.info.samples;
-    let gain = 100.0 * (result.distilled.accuracy.mean - result.baseline.accuracy.mean);
     let stages = of_stages(&result.stages);
     format!(
         "{table}\n{stages}{test} test samples, last epoch, seeds {:?}.\n\
-         The student has {train} training samples, {} of them labeled.\nDistillation changes the student's accuracy by \
-         {gain:+.2} points.",
-        result.info.seeds, result.info.labels
+         The student has {train} training samples, {} of them labeled.\n{}",
+        result.info.seeds,
+        result.info.labels,
+        conclusion(result)
+    )
+}
+
+/// Returns the effect of the distillation in a sentence.
+fn conclusion(result: &ExperimentResult) -> String {
+    let distilled = &result.distilled;
+    let baseline = result.baseline.as_ref();
+    let baseline = baseline.and_then(|baseline| baseline.accuracy.as_ref());
+    if let (Some(distilled), Some(baseline)) = (&distilled.accuracy, baseline) {
+        let gain = 100.0 * (distilled.mean - baseline.mean);
+        return format!("Distillation changes the student's accuracy by {gain:+.2} points.");
+    }
+    let agreement = distilled.agreement.map_or("–".into(), |agreement| {
+        format!("{:.2} %", 100.0 * agreement)
+    });
+    let accuracy = match distilled.accuracy {
+        Some(_) => "",
+        None => " No test sample is labeled, so that there is no accuracy.",
+    };
+    format!(
+        "Without labels there is no student (baseline).{accuracy} The student predicts the class of the \
+         teacher for {agreement} of the test samples."
     )
 }
 
@@ -79,11 +99,17 @@ fn of_stages(stages: &[StageResult]) -> String {
     }
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["stage", "epochs", "seconds", "validation accuracy %"]);
+    let measure = match stages[0].validation_accuracy {
+        Some(_) => "validation accuracy %",
+        None => "validation agreement %",
+    };
+    table.set_header(["stage", "epochs", "seconds", measure]);
     for stage in stages {
         let epochs: Vec<_> = stage.epochs.iter().map(usize::to_string).collect();
         let same = epochs.iter().all(|count| *count == epochs[0]);
         let mean = stage.seconds.iter().sum::<f64>() / stage.seconds.len() as f64;
+        let accuracy = stage.validation_accuracy.as_ref();
+        let measured = accuracy.or(stage.validation_agreement.as_ref());
         table.add_row([
             stage.name.clone(),
             if same {
@@ -92,7 +118,7 @@ fn of_stages(stages: &[StageResult]) -> String {
                 epochs.join(", ")
             },
             format!("{mean:.1}"),
-            percent(&stage.validation_accuracy),
+            measured.map_or("–".into(), percent),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {

@@ -1,6 +1,7 @@
 //! Files of a folder, with their classes.
 
 use crate::DataError;
+use crate::class_list::ClassList;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ pub struct Listing {
     pub classes: Vec<String>,
     /// Files of other kinds.
     pub others: Vec<PathBuf>,
+    /// Whether the classes of the samples are known. Otherwise all are 0.
+    pub labeled: bool,
 }
 
 impl PartFolders {
@@ -99,7 +102,7 @@ impl PartFolders {
     }
 
     /// Sets the folder of the test samples to the one that a configuration names by `key`, if it
-    /// names one.
+    /// names one. `labels` says whether the subfolders of the training samples are classes.
     ///
     /// # Errors
     ///
@@ -110,6 +113,7 @@ impl PartFolders {
         key: &str,
         given: Option<&Path>,
         kind: FileKind,
+        labels: bool,
     ) -> Result<Self, DataError> {
         let FileKind { many, .. } = kind;
         if let (Some(test), Some(given)) = (&self.test, given) {
@@ -128,9 +132,12 @@ impl PartFolders {
             return Err(invalid(
                 test,
                 format_args!(
-                    "the test {many} are in {}, the folder of the training {many}, of which they \
-                     would be a class: move them out",
-                    self.train.display()
+                    "the test {many} are in {}, the folder of the training {many}, {}: move them out",
+                    self.train.display(),
+                    match labels {
+                        true => "of which they would be a class",
+                        false => "to which they would belong",
+                    }
                 ),
             ));
         }
@@ -142,11 +149,7 @@ impl Listing {
     /// Lists the samples in the subfolders of a folder, whose names are the classes.
     pub fn of(folder: &Path, kind: FileKind) -> Result<Self, DataError> {
         let FileKind { one, many, .. } = kind;
-        let mut listing = Self {
-            files: Vec::new(),
-            classes: Vec::new(),
-            others: Vec::new(),
-        };
+        let mut listing = Self::empty(Vec::new(), true);
         let mut above = vec![canonical(folder)?];
         let mut loose = Vec::new();
         for entry in entries(folder)? {
@@ -178,7 +181,8 @@ impl Listing {
                 folder,
                 format_args!(
                     "the {many} are in no folders of classes: put those of each class into a \
-                     folder with its name, such as cats/ and dogs/"
+                     folder with its name, such as cats/ and dogs/, or set `labels = false` if they \
+                     have no labels, to learn from a given teacher alone"
                 ),
             )),
             Some(first) => Err(invalid(
@@ -199,14 +203,58 @@ impl Listing {
         }
     }
 
+    /// Lists the samples in a folder and in its subfolders, whose names are ignored, as unlabeled
+    /// samples of these classes.
+    pub fn unlabeled(folder: &Path, kind: FileKind, classes: &[String]) -> Result<Self, DataError> {
+        let mut listing = Self::empty(classes.to_vec(), false);
+        listing.walk(folder, kind, &mut Vec::new())?;
+        for (_, class) in &mut listing.files {
+            *class = 0;
+        }
+        match listing.files.is_empty() {
+            true => Err(invalid(folder, format_args!("there are no {}", kind.many))),
+            false => Ok(listing),
+        }
+    }
+
+    /// Lists the samples of a test set beside unlabeled training samples of these classes: labeled
+    /// ones if they are in subfolders of classes, and otherwise unlabeled ones.
+    pub fn tested(folder: &Path, kind: FileKind, classes: &[String]) -> Result<Self, DataError> {
+        if !folder.is_dir() {
+            return Err(invalid(folder, "there is no such folder"));
+        }
+        match entries(folder)?.iter().any(|entry| entry.is_folder) {
+            true => {
+                let listing = Self::of(folder, kind)?;
+                let whose = "which is no class of the teacher, whose classes are";
+                listing.numbered(folder, whose, classes)
+            }
+            false => Self::unlabeled(folder, kind, classes),
+        }
+    }
+
+    fn empty(classes: Vec<String>, labeled: bool) -> Self {
+        Self {
+            files: Vec::new(),
+            classes,
+            others: Vec::new(),
+            labeled,
+        }
+    }
+
     /// Replaces the class of each sample by its number in another listing, whose classes are all
     /// kept.
     pub fn with_classes(
-        mut self,
+        self,
         of: &Path,
         kind: FileKind,
         classes: &[String],
     ) -> Result<Self, DataError> {
+        let whose = format!("which the training {} do not have: they have", kind.many);
+        self.numbered(of, &whose, classes)
+    }
+
+    fn numbered(mut self, of: &Path, whose: &str, classes: &[String]) -> Result<Self, DataError> {
         let number = |class: &usize| {
             let name = &self.classes[*class];
             classes.iter().position(|other| other == name)
@@ -218,9 +266,8 @@ impl Listing {
             return Err(invalid(
                 of,
                 format_args!(
-                    "it holds the class `{}`, which the training {} do not have: they have {}",
+                    "it holds the class `{}`, {whose} {}",
                     self.classes[new],
-                    kind.many,
                     classes.join(", ")
                 ),
             ));
@@ -261,6 +308,49 @@ impl Listing {
         }
         above.pop();
         Ok(())
+    }
+}
+
+/// Layout of the parts of a data set: labeled by subfolders of classes, or unlabeled.
+#[derive(Clone, Copy)]
+pub struct Layout<'a> {
+    pub kind: FileKind,
+    /// Whether the training samples are labeled.
+    pub labels: bool,
+    /// Classes of unlabeled samples.
+    pub classes: Option<&'a ClassList>,
+}
+
+impl Layout<'_> {
+    /// Lists the training samples.
+    pub fn train(&self, folder: &Path) -> Result<Listing, DataError> {
+        if self.labels {
+            return Listing::of(folder, self.kind);
+        }
+        let Some(classes) = self.classes else {
+            return Err(DataError::Invalid(format!(
+                "the {} have no labels, so that nothing names their classes: give the names or the \
+                 number of the classes of the teacher as `classes`",
+                self.kind.many
+            )));
+        };
+        Listing::unlabeled(folder, self.kind, &classes.names())
+    }
+
+    /// Lists the validation samples, given the classes of the training samples.
+    pub fn validation(&self, folder: &Path, classes: &[String]) -> Result<Listing, DataError> {
+        match self.labels {
+            true => Listing::of(folder, self.kind)?.with_classes(folder, self.kind, classes),
+            false => Listing::unlabeled(folder, self.kind, classes),
+        }
+    }
+
+    /// Lists the test samples, given the classes of the training samples.
+    pub fn test(&self, folder: &Path, classes: &[String]) -> Result<Listing, DataError> {
+        match self.labels {
+            true => Listing::of(folder, self.kind)?.with_classes(folder, self.kind, classes),
+            false => Listing::tested(folder, self.kind, classes),
+        }
     }
 }
 

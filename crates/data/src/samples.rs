@@ -6,7 +6,8 @@ use burn_distill_core::Input;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// Labeled samples, in memory or in files, that a [`BatchLoader`](crate::BatchLoader) makes batches of.
+/// Samples, in memory or in files, that a [`BatchLoader`](crate::BatchLoader) makes batches of. They
+/// are labeled, unless [`is_labeled`](Self::is_labeled) says otherwise.
 ///
 /// The id of a sample is its position in the data set as published, and the same in every split and
 /// subset. Splits and subsets of a data set share its contents: a clone only copies the ids.
@@ -25,12 +26,21 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     /// Returns the number of classes, including those without samples.
     fn num_classes(&self) -> usize;
 
-    /// Returns the class of the sample with this id.
+    /// Returns the class of the sample with this id; 0 for an [unlabeled](Self::is_labeled) one.
     ///
     /// # Panics
     ///
     /// Panics if `id` is not below [`published_len`](Self::published_len).
     fn label(&self, id: usize) -> usize;
+
+    /// Returns whether the class of the sample with this id is known.
+    ///
+    /// # Panics
+    ///
+    /// May panic if `id` is not below [`published_len`](Self::published_len).
+    fn is_labeled(&self, _id: usize) -> bool {
+        true
+    }
 
     /// Returns the samples with these ids, in this order.
     ///
@@ -75,6 +85,16 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
         self.ids().is_empty()
     }
 
+    /// Returns the samples whose class is known.
+    fn labeled(&self) -> Self {
+        let labeled = self.ids().iter().copied();
+        let labeled: Vec<_> = labeled.filter(|&id| self.is_labeled(id)).collect();
+        match labeled.len() == self.len() {
+            true => self.clone(),
+            false => self.subset(labeled),
+        }
+    }
+
     /// Returns the class of each sample, in the order of [`ids`](Self::ids).
     fn labels(&self) -> Vec<usize> {
         self.ids().iter().map(|&id| self.label(id)).collect()
@@ -103,6 +123,7 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     }
 
     /// Returns a stratified split in two, `(rest, held out)`, as [`stratified_split`] computes it.
+    /// Unlabeled samples count as samples of class 0.
     ///
     /// # Errors
     ///

@@ -63,9 +63,16 @@ pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[Str
 
     line("## Limits\n".into());
     line(format!(
-        "The network assigns one of the {} classes above to each input. Its accuracy was measured on \
-         data like its training data; on other data, measure it again: `burn-distill eval`.\n",
-        model.classes.len()
+        "The network assigns one of the {} classes above to each input. {}\n",
+        model.classes.len(),
+        match is_measured(run) {
+            true =>
+                "Its accuracy was measured on data like its training data; on other data, measure it \
+                 again: `burn-distill eval`.",
+            false =>
+                "Its accuracy is not known, since its data has no labels: measure it on labeled data \
+                 with `burn-distill eval`.",
+        }
     ));
 
     line("## Files\n".into());
@@ -121,9 +128,18 @@ fn losses(run: &FinishedRun) -> String {
     }
 }
 
-/// Returns the table of the results: accuracy on the test set.
+/// Returns whether the accuracy of the student was measured.
+fn is_measured(run: &FinishedRun) -> bool {
+    run.result()["distilled"]["accuracy"].is_object()
+}
+
+/// Returns the table of the results: accuracy on the test set, or the agreement with the teacher
+/// where no test sample has a label.
 fn results(run: &FinishedRun, seed: u64) -> String {
     let result = run.result();
+    if !is_measured(run) {
+        return agreements(result);
+    }
     let seeds = result["seeds"].as_array();
     let place = seeds.and_then(|seeds| seeds.iter().position(|found| found.as_u64() == Some(seed)));
     let mut table = String::from(
@@ -150,6 +166,24 @@ fn results(run: &FinishedRun, seed: u64) -> String {
             100.0 * mean,
             100.0 * std
         );
+    }
+    table
+}
+
+/// Returns the table of the agreement with the teacher.
+fn agreements(result: &Value) -> String {
+    let mut table = String::from(
+        "The data has no labels, so that there is no accuracy. Agreement: share of the test samples for \
+         which a network predicts the same class as the teacher, mean over the seeds.\n\n\
+         | Network | Parameters | Agreement % |\n| --- | --- | --- |\n",
+    );
+    for (network, name) in [("teacher", "teacher"), ("distilled", "student (distilled)")] {
+        let measured = &result[network];
+        if let Some(agreement) = measured["agreement"].as_f64() {
+            let parameters = &measured["parameters"];
+            let percent = 100.0 * agreement;
+            let _ = writeln!(table, "| {name} | {parameters} | {percent:.2} |");
+        }
     }
     table
 }

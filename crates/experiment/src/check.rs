@@ -6,13 +6,14 @@ use super::given_teacher::GivenTeacher;
 use super::given_weights::check_given_weights;
 use super::strategy_context::{notices_of, strategy_context};
 use super::student;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
     AnyNetwork, ModelRecipe, Notices, OnnxNetwork, OnnxRecipe, Place, Recipe, Registry, Task,
-    TeacherRecipe, TeacherSource, check_built, loss_context, prepare_checked, with_inputs,
+    TeacherRecipe, TeacherSource, check_built, check_file, loss_context, prepare_checked,
+    with_inputs,
 };
 use std::path::Path;
 use toml::{Table, Value};
@@ -114,21 +115,8 @@ fn with_weights(
     file: &Path,
     data: &Data,
 ) -> Result<AnyNetwork> {
-    let shown = file.display();
-    ensure!(
-        file.exists(),
-        "`{place}.weights`: the file {shown} is not found. A path in a recipe is relative to its \
-         folder, a path of --set to the current one"
-    );
-    ensure!(
-        file.is_file(),
-        "`{place}.weights` should be a file, but {shown} is {}",
-        match file.is_dir() {
-            true => "a folder",
-            false => "not a regular file",
-        }
-    );
-    log::info!("{place}: weights of {shown}");
+    check_file(&format!("{place}.weights"), file)?;
+    log::info!("{place}: weights of {}", file.display());
     let teacher = GivenTeacher::load(registry, model, recipe, file, data, &Device::flex());
     Ok(teacher
         .with_context(|| format!("`{place}.weights`"))?
@@ -144,6 +132,17 @@ fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
         recipe.data.source.name(),
         data.labels(recipe.seeds[0])?
     );
+    if !data.has_labels() {
+        log::info!(
+            "the data has no labels: the student learns from the teacher alone, and there is no \
+             baseline; {}",
+            match data.test_has_labels() {
+                true => "accuracies are measured on the labeled test samples",
+                false => "the agreement with the teacher is measured, and no accuracy",
+            }
+        );
+        return Ok(());
+    }
     let counts = data.class_counts();
     log::info!("training samples of each class: {counts}");
     if let Some(imbalance) = counts.imbalance() {

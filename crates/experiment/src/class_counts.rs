@@ -25,7 +25,7 @@ struct ClassCount {
 }
 
 impl ClassCounts {
-    /// Counts the samples of the parts of a data set: training, validation and test samples.
+    /// Counts the labeled samples of the parts of a data set: training, validation and test samples.
     pub(super) fn of(parts: [&AnyDataset; 3]) -> Self {
         let names = parts[0].classes().iter();
         let mut counts: Vec<_> = names
@@ -35,7 +35,7 @@ impl ClassCounts {
             })
             .collect();
         for (part, samples) in parts.into_iter().enumerate() {
-            for label in samples.labels() {
+            for label in samples.labeled().labels() {
                 counts[label].samples[part] += 1;
             }
         }

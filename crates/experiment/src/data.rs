@@ -80,6 +80,13 @@ impl Data {
                 published.train.len()
             );
         }
+        let train = &parts.train;
+        ensure!(
+            !recipe.source.has_labels() || train.ids().iter().any(|&id| train.is_labeled(id)),
+            "no training sample of {} is labeled: give data without labels by `folder` or `bytes`, \
+             with `labels = false`",
+            recipe.source.name()
+        );
         let parts = parts.normalized(known);
         let Parts {
             train,
@@ -340,6 +347,23 @@ impl Data {
         Ok(seen.ids().iter().map(|&id| (id, class(id))).collect())
     }
 
+    /// Returns whether training samples are labeled.
+    pub fn has_labels(&self) -> bool {
+        self.recipe.source.has_labels()
+    }
+
+    /// Returns whether test samples are labeled, so that accuracies can be measured on them.
+    pub fn test_has_labels(&self) -> bool {
+        let mut ids = self.test.ids().iter();
+        ids.any(|&id| self.test.is_labeled(id))
+    }
+
+    /// Returns whether validation samples are labeled.
+    pub fn validation_has_labels(&self) -> bool {
+        let mut ids = self.validation.ids().iter();
+        ids.any(|&id| self.validation.is_labeled(id))
+    }
+
     /// Returns the numbers of training, validation and test samples of the student.
     pub fn sizes(&self) -> [usize; 3] {
         [self.seen().len(), self.validation.len(), self.test.len()]
@@ -387,7 +411,7 @@ impl Data {
             Some(count) => seen
                 .sample_per_class(count, seed)
                 .context("data.labels_per_class")?,
-            None => seen.clone(),
+            None => seen.labeled(),
         })
     }
 

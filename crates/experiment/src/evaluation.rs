@@ -92,7 +92,7 @@ impl Evaluation {
         let name = data.name().to_string();
         ensure!(
             tally.samples > 0,
-            "none of the evaluated samples of {name} has a label"
+            "none of the evaluated samples of {name} has a label: name labeled data by --data"
         );
         Ok(tally.finish(name, &model.description.classes))
     }

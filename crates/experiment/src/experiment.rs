@@ -198,7 +198,18 @@ impl Experiment<'_> {
     }
 }
 
-/// Returns the metrics of a student that is distilled with these losses.
-pub fn metrics(losses: &[Loss]) -> Vec<MetricKind> {
-    metrics_of_distilled(losses.iter().map(|loss| &loss.name))
+/// Returns the metrics of a student that is distilled with these losses, without accuracies if the
+/// data has no labels.
+pub fn metrics(losses: &[Loss], data: &Data) -> Vec<MetricKind> {
+    let metrics = metrics_of_distilled(losses.iter().map(|loss| &loss.name));
+    measured(metrics, data)
+}
+
+/// Returns the metrics that can be measured on the data: without labels, no accuracies.
+pub fn measured(metrics: Vec<MetricKind>, data: &Data) -> Vec<MetricKind> {
+    let of_labels =
+        |metric: &MetricKind| matches!(metric, MetricKind::Accuracy | MetricKind::TeacherAccuracy);
+    let mut metrics = metrics;
+    metrics.retain(|metric| data.has_labels() || !of_labels(metric));
+    metrics
 }

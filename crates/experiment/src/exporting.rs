@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use burn_distill::interchange::{
     Keys, Model, ModelDescription, ModelExport, ModelFormat, Quantization, rounded_to_8_bits,
 };
+use burn_distill::strategy::Predictions;
 use std::path::Path;
 
 /// Settings of an export.
@@ -29,7 +30,7 @@ pub struct ExportSettings {
 /// Returns the description, and notes on the export.
 ///
 /// A quantized student is evaluated on the validation samples of the run, before and after the
-/// quantization.
+/// quantization, or compared with the student itself where these have no labels.
 ///
 /// # Errors
 ///
@@ -72,6 +73,16 @@ fn quantization_note(run: &FinishedRun, model: &Model, export: &ModelExport) -> 
     let bytes = |export: ModelExport| export.size(&model.network);
     let before = bytes(export.clone().with_quantization(None))?;
     let after = bytes(export.clone())?;
+    if !data.validation_has_labels() {
+        let loader = data.validation_loader(&device);
+        let predictions = |model: &Model| Predictions::of(&model.network, &loader);
+        let same = predictions(&small)?.agreement(&predictions(model)?);
+        return Ok(format!(
+            "Matrices and kernels are stored in 8 bits: {after} bytes instead of {before}, and the same \
+             class is predicted for {:.2} % of the validation samples, which have no labels.",
+            100.0 * same
+        ));
+    }
     let accuracy = |model: &Model| -> Result<f64> {
         Ok(100.0 * Evaluation::of(model, &data, Part::Validation, &device)?.accuracy)
     };

@@ -72,9 +72,13 @@ fn check_origin(
     })?;
     let name = &origin.data.name;
     let Some(seen) = data.test_samples_seen(&origin.data) else {
+        let data = match name == data.name() {
+            true => format!("data of the same name, {name}, with other contents"),
+            false => format!("other data, {name}"),
+        };
         return Ok(Some(format!(
-            "these weights were trained on data of the same name, {name}, with other contents (SHA-256 \
-             {}): test samples of this run may be among their training samples",
+            "these weights were trained on {data} (SHA-256 {}): test samples of this run may be among \
+             their training samples",
             origin.data.sha256
         )));
     };

@@ -5,7 +5,7 @@ use super::experiment::{Experiment, Progress, Renderer, Trained, metrics, or_sto
 use super::given_teacher::GivenTeacher;
 use super::phase::Phase;
 use super::role::Role;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn_distill::core::{CrossEntropyObjective, Frozen, Objective, Seed};
@@ -19,8 +19,8 @@ pub struct Repetition {
     pub teacher: Option<Trained>,
     /// Further teachers.
     pub others: Vec<Trained>,
-    /// Student, trained on its labels without a teacher.
-    pub baseline: Trained,
+    /// Student, trained on its labels without a teacher, if there are labels.
+    pub baseline: Option<Trained>,
     /// Distilled student.
     pub distilled: Trained,
 }
@@ -47,9 +47,16 @@ impl Experiment<'_> {
         for (index, recipe) in teachers.iter().enumerate() {
             trained.push(or_stopped!(self.teacher(seed, index, recipe, renderer)?));
         }
-        let baseline = or_stopped!(self.baseline(seed, renderer)?);
+        let baseline = match self.data.has_labels() {
+            true => Some(or_stopped!(self.baseline(seed, renderer)?)),
+            false => None,
+        };
         let distilled = or_stopped!(match trained.as_slice() {
-            [] => self.distilled_by_strategy(seed, &baseline, renderer)?,
+            [] => {
+                let baseline = baseline.as_ref();
+                let baseline = baseline.context("a strategy without a teacher needs labels")?;
+                self.distilled_by_strategy(seed, baseline, renderer)?
+            }
             [teacher] => self.distilled(seed, teacher, renderer)?,
             teachers => self.distilled_by_several(seed, teachers, renderer)?,
         });
@@ -177,7 +184,7 @@ impl Experiment<'_> {
             Some(student) => student.to_device(self.device),
             None => network,
         };
-        let metrics = metrics(&losses);
+        let metrics = metrics(&losses, self.data);
         let objective = losses.iter().map(|loss| loss.objective.clone());
         let objective: Vec<_> = objective.collect();
         let views = objective.requirements().views;

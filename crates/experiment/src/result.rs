@@ -19,8 +19,9 @@ pub struct ExperimentResult {
     /// Further teachers, in the order of the recipe.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<NetworkResult>,
-    /// Student (baseline): trained on its labels without a teacher.
-    pub baseline: NetworkResult,
+    /// Student (baseline): trained on its labels without a teacher. None if the data has no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<NetworkResult>,
     /// Distilled student.
     pub distilled: NetworkResult,
     /// Networks that were trained with the student, and their ensembles.
@@ -71,8 +72,9 @@ pub struct RunInfo {
 /// the last epoch.
 #[derive(Serialize)]
 pub struct NetworkResult {
-    /// Accuracy.
-    pub accuracy: Statistics,
+    /// Accuracy; none if no test sample is labeled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Statistics>,
     /// Fraction of samples on which it predicts the same class as the teacher, or the first of
     /// several; none without a teacher.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,6 +103,7 @@ impl ExperimentResult {
         let watched = info.recipe.data.without_class;
         let network =
             |of: &dyn Fn(&Repetition) -> &Trained| NetworkResult::new(repetitions, of, watched);
+        let has_labels = info.recipe.data.source.has_labels();
         let others = 0..repetitions[0].others.len();
         let teaches = repetitions[0].teacher.is_some();
         let members = repetitions[0].distilled.members.iter().enumerate();
@@ -116,9 +119,12 @@ impl ExperimentResult {
             others: others
                 .map(|index| network(&|repetition| &repetition.others[index]))
                 .collect(),
-            baseline: network(&|repetition| &repetition.baseline),
+            baseline: repetitions[0]
+                .baseline
+                .is_some()
+                .then(|| network(&|repetition| baseline_of(repetition))),
             distilled: network(&|repetition| &repetition.distilled),
-            stages: stage_result::of(repetitions, &info.seeds),
+            stages: stage_result::of(repetitions, &info.seeds, has_labels),
             info,
         }
     }
@@ -137,6 +143,8 @@ impl NetworkResult {
             .teacher
             .is_some()
             .then(|| over(&|r| of(r).predictions.agreement(&teacher_of(r).predictions)));
+        let labels = &of(&repetitions[0]).predictions.expected;
+        let is_labeled = labels.iter().any(Option::is_some);
         let class_accuracy = watched.into_iter().map(|class| {
             let accuracy = over(&|r| of(r).predictions.class_accuracy(class));
             (class, Statistics::of(accuracy))
@@ -145,7 +153,7 @@ impl NetworkResult {
         latency.sort_by(f64::total_cmp);
         let cost = of(&repetitions[0]).cost;
         Self {
-            accuracy: Statistics::of(over(&|r| of(r).predictions.accuracy())),
+            accuracy: is_labeled.then(|| Statistics::of(over(&|r| of(r).predictions.accuracy()))),
             agreement: agreement.map(|agreement| Statistics::of(agreement).mean),
             class_accuracy: class_accuracy.collect(),
             parameters: cost.parameters,
@@ -154,6 +162,12 @@ impl NetworkResult {
             seconds: over(&|r| of(r).seconds),
         }
     }
+}
+
+/// Returns the baseline of a repetition that has one.
+fn baseline_of(repetition: &Repetition) -> &Trained {
+    let baseline = repetition.baseline.as_ref();
+    baseline.expect("Either all repetitions have a baseline or none.")
 }
 
 /// Returns the teacher of a repetition that has one.

@@ -1,4 +1,4 @@
-use super::experiment::{Experiment, Progress, Renderer, Trained};
+use super::experiment::{Experiment, Progress, Renderer, Trained, measured};
 use super::phase::Phase;
 use super::role::Role;
 use anyhow::Result;
@@ -28,6 +28,7 @@ impl Experiment<'_> {
                 .iter()
                 .map(|loss| MetricKind::Term(loss.name.clone())),
         );
+        let metrics = measured(metrics, self.data);
         let objective: Vec<_> = losses.into_iter().map(|loss| loss.objective).collect();
         let teachers = teachers.iter().enumerate().map(|(index, teacher)| {
             Frozen::new(teacher.network.clone())

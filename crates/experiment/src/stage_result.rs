@@ -15,12 +15,19 @@ pub struct StageResult {
     pub epochs: Vec<usize>,
     /// Duration in seconds for each of these seeds.
     pub seconds: Vec<f64>,
-    /// Accuracy of the student on the validation set at the end of the stage, as a fraction of 1.
-    pub validation_accuracy: Statistics,
+    /// Accuracy of the student on the validation set at the end of the stage, as a fraction of 1;
+    /// none if the data has no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<Statistics>,
+    /// Agreement with the teacher on the validation set at the end of the stage, as a fraction of 1,
+    /// if the data has no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_agreement: Option<Statistics>,
 }
 
-/// Returns the stages of all repetitions, in the order of their first appearance.
-pub fn of(repetitions: &[Repetition], seeds: &[u64]) -> Vec<StageResult> {
+/// Returns the stages of all repetitions, in the order of their first appearance, given whether the
+/// data has labels.
+pub fn of(repetitions: &[Repetition], seeds: &[u64], has_labels: bool) -> Vec<StageResult> {
     let records: Vec<_> = repetitions
         .iter()
         .zip(seeds)
@@ -36,19 +43,23 @@ pub fn of(repetitions: &[Repetition], seeds: &[u64]) -> Vec<StageResult> {
         }
     }
 
-    let accuracy = MetricKind::Accuracy.to_string();
     let result = |name: &str| {
         let own = || records.iter().filter(|(_, stage)| stage.name == name);
-        let accuracies = own().map(|(_, stage)| {
-            let percent = stage.valid.get(&accuracy);
-            percent.map_or(f64::NAN, |percent| percent / 100.0)
-        });
+        let rate = |metric: MetricKind| {
+            let metric = metric.to_string();
+            let rates = own().map(|(_, stage)| {
+                let percent = stage.valid.get(&metric);
+                percent.map_or(f64::NAN, |percent| percent / 100.0)
+            });
+            Statistics::of(rates.collect())
+        };
         StageResult {
             name: name.into(),
             seeds: own().map(|(seed, _)| *seed).collect(),
             epochs: own().map(|(_, stage)| stage.epochs).collect(),
             seconds: own().map(|(_, stage)| stage.seconds).collect(),
-            validation_accuracy: Statistics::of(accuracies.collect()),
+            validation_accuracy: has_labels.then(|| rate(MetricKind::Accuracy)),
+            validation_agreement: (!has_labels).then(|| rate(MetricKind::Agreement)),
         }
     };
     names.into_iter().map(result).collect()

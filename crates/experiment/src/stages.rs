@@ -195,7 +195,7 @@ impl StageRunner<'_> {
             .with_learning_rate(spec.training.learning_rate.clone())
             .with_patience(spec.training.patience)
             .with_teacher(Some(spec.identity))
-            .with_metrics(metrics(&losses));
+            .with_metrics(metrics(&losses, data));
         let student = match student_of(&losses)? {
             Some(changed) => {
                 let changed = changed.to_device(self.experiment.device);

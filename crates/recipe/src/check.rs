@@ -6,6 +6,7 @@ use super::naming::{check_name, loss_place};
 use super::training::check_training;
 use super::{
     Loss, LossContext, Recipe, TeacherRecipe, TeacherSource, capacity, route, stages, strategy,
+    unlabeled,
 };
 use crate::input::InputShape;
 use crate::loss::loss_context;
@@ -62,6 +63,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         kinds.check_response(table).at(&place)?;
     }
 
+    unlabeled::check(recipe)?;
     if !recipe.strategy.is_offline() {
         return strategy::check_no_teacher(recipe);
     }
@@ -256,8 +258,9 @@ fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
         networks.build(model, task, 0, &Device::flex()).at(place)
     };
     // The split is known with the data only: until then these are all published samples.
+    let has_labels = recipe.data.source.has_labels();
     let samples: Vec<_> = (0..*samples)
-        .map(|id| (id, Some(id % task.classes)))
+        .map(|id| (id, has_labels.then_some(id % task.classes)))
         .collect();
     let teachers = recipe.teachers();
     let teachers = teachers.iter().enumerate();

@@ -216,6 +216,10 @@ impl Samples for AnyDataset {
         of_any!(self, data => data.label(id))
     }
 
+    fn is_labeled(&self, id: usize) -> bool {
+        of_any!(self, data => data.is_labeled(id))
+    }
+
     fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {
         match self {
             Self::MeasuredImages(images) => Self::MeasuredImages(images.subset(ids)),

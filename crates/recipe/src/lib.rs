@@ -35,6 +35,7 @@ mod teachers;
 pub mod text;
 mod training;
 mod typed;
+mod unlabeled;
 mod words;
 
 pub use capacity::check_network;
@@ -67,3 +68,4 @@ pub use strategy::{
     metrics_of_distilled, prepare_checked, warnings,
 };
 pub use teachers::TeacherSource;
+pub use unlabeled::check_file;

@@ -100,8 +100,8 @@ pub struct TrainingRecipe {
     /// Whether an incomplete last batch is skipped.
     #[serde(default)]
     pub drop_last: bool,
-    /// Number of epochs without improvement of the validation accuracy after which the training
-    /// stops.
+    /// Number of epochs without improvement of the validation accuracy, or of the agreement with the
+    /// teacher on data without labels, after which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// Optimizer.

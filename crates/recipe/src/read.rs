@@ -4,7 +4,7 @@ use super::numbers::check_finite;
 use super::recipe::RecipeFile;
 use super::strategy::StrategyRecipe;
 use super::typed::{check_no_list_for_a_table, typed_by};
-use super::{Recipe, names, overrides, paths, renamed, strategy};
+use super::{Recipe, names, overrides, paths, renamed, strategy, unlabeled};
 use crate::data::DataRecipe;
 use crate::registry::Registry;
 use crate::text::tidy;
@@ -65,7 +65,8 @@ pub fn parse(path: &Path, overridden: &[String], registry: &Registry) -> Result<
         recipe = changed(table, overridden, registry)?;
     }
 
-    strategy::check_numbers(&recipe)
+    unlabeled::resolve(&mut recipe)
+        .and_then(|()| strategy::check_numbers(&recipe))
         .and_then(|()| strategy::write_out_terms(&mut recipe))
         .and_then(|()| check(&recipe))
         .map_err(tidied)

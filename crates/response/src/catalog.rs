@@ -54,6 +54,27 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
+    fn losses_of_labels_say_so() {
+        let losses = losses::<Tensor<2>>().into_iter();
+        let names: Vec<_> = losses
+            .filter(|loss| loss.labels)
+            .map(|loss| loss.catalog.name)
+            .collect();
+
+        assert_eq!(
+            names,
+            [
+                "decoupled",
+                "normalized",
+                "proposal-classification",
+                "distillation-token",
+                "virtual-teacher",
+                "label-smoothing",
+            ]
+        );
+    }
+
+    #[test]
     fn the_catalog_lists_every_loss_under_the_name_of_its_term() {
         let names: Vec<_> = catalog().iter().map(|loss| loss.name).collect();
 

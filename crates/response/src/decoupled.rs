@@ -214,6 +214,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     LossEntry::new(catalog, 1.0, |builder| {
         labeled(builder, DecoupledLossConfig::new(), |config| config.init())
     })
+    .for_labels()
 }
 
 #[cfg(test)]

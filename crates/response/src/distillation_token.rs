@@ -184,6 +184,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         }
         builder.term(loss)
     })
+    .for_labels()
 }
 
 /// Checks that a tap of the student has one value per class.

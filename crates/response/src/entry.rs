@@ -149,5 +149,6 @@ impl<I: Input> ResponseEntry for LossEntry<I> {
         Self::named(name, 1.0, move |builder| {
             labeled(builder, default.clone(), &init)
         })
+        .for_labels()
     }
 }

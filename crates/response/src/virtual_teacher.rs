@@ -178,6 +178,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
             config.init()
         })
     })
+    .for_labels()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod tables;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;
+mod unlabeled;
 mod verbose;
 mod weights;
 #[cfg(unix)]

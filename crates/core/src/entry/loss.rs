@@ -78,6 +78,8 @@ pub struct LossEntry<I: Input> {
     pub joint: bool,
     /// Description of the responses that the loss compares, if they are not classes or tokens.
     pub responses: Option<&'static str>,
+    /// Whether the loss is computed from the labels of the samples, and is nothing without them.
+    pub labels: bool,
     build: Build<I>,
 }
 
@@ -111,6 +113,7 @@ impl<I: Input> LossEntry<I> {
             weight: weight.into(),
             joint: false,
             responses: None,
+            labels: false,
             build: Arc::new(build),
         }
     }
@@ -182,6 +185,13 @@ impl<I: Input> LossEntry<I> {
     /// classes or tokens.
     pub fn for_responses(mut self, responses: &'static str) -> Self {
         self.responses = Some(responses);
+        self
+    }
+
+    /// Declares that the loss is computed from the labels of the samples, so that data without labels
+    /// refuses it.
+    pub fn for_labels(mut self) -> Self {
+        self.labels = true;
         self
     }
 

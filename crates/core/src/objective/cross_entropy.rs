@@ -68,6 +68,7 @@ impl CrossEntropyObjective {
             builder.only(&["kind", "weight", "views", "clip"])?;
             builder.objective(Self::TERM, |_, weight| Self::new(weight))
         })
+        .for_labels()
     }
 
     /// Creates a cross-entropy objective with the given weight.

@@ -1,6 +1,7 @@
 use super::dataset::{ByteFolder, ByteFolderData};
 use super::window::ByteWindow;
-use crate::listing::{FileKind, Listing, PartFolders, invalid};
+use crate::class_list::{ClassList, is_labeled, labeled};
+use crate::listing::{FileKind, Layout, Listing, PartFolders, invalid};
 use crate::{DataError, TrainTestData};
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ use std::path::{Path, PathBuf};
 /// Every file is a sample, regardless of its contents. Hidden files and `__MACOSX` are ignored;
 /// files with fewer than `min_bytes` bytes are left out, with a warning. Links are followed, but a
 /// link to a folder that contains it is an error.
+///
+/// If [`labels`](Self::labels) is false, the files have no labels, and the names of subfolders are
+/// ignored. Only the test files may have labels: those in subfolders with the names of
+/// [`classes`](Self::classes).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByteFolderConfig {
@@ -25,6 +30,13 @@ pub struct ByteFolderConfig {
     /// `bytes`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_bytes: Option<PathBuf>,
+    /// Whether the files are labeled, by the subfolders that they are in. Default: true.
+    #[serde(default = "labeled", skip_serializing_if = "is_labeled")]
+    pub labels: bool,
+    /// Classes of unlabeled files, in the order of the logits of the teacher. Default for recipes:
+    /// those of the teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<ClassList>,
     /// Number of bytes at the beginning of a file. Default: 512.
     #[serde(default = "cut")]
     pub first: usize,
@@ -60,6 +72,8 @@ impl ByteFolderConfig {
         Self {
             bytes: bytes.into(),
             test_bytes: None,
+            labels: true,
+            classes: None,
             first: cut(),
             last: cut(),
             strip: false,
@@ -99,26 +113,30 @@ impl ByteFolderConfig {
             "test_bytes",
             self.test_bytes.as_deref(),
             FILES,
+            self.labels,
         )?;
-        let train = self.part(&train, None)?;
-        let part = |folder: Option<PathBuf>| {
-            let part = folder.map(|folder| self.part(&folder, Some(train.classes())));
-            part.transpose()
+        let layout = Layout {
+            kind: FILES,
+            labels: self.labels,
+            classes: self.classes.as_ref(),
         };
+        let train = self.part(&train, layout.train(&train)?)?;
+        let classes = train.classes();
+        let validation = validation
+            .map(|folder| self.part(&folder, layout.validation(&folder, classes)?))
+            .transpose()?;
+        let test = test
+            .map(|folder| self.part(&folder, layout.test(&folder, classes)?))
+            .transpose()?;
         Ok(TrainTestData {
-            validation: part(validation)?,
-            test: part(test)?,
+            validation,
+            test,
             train,
         })
     }
 
-    /// Lists the files of a folder of classes.
-    fn part(&self, folder: &Path, classes: Option<&[String]>) -> Result<ByteFolder, DataError> {
-        let listing = Listing::of(folder, FILES)?;
-        let mut listing = match classes {
-            Some(classes) => listing.with_classes(folder, FILES, classes)?,
-            None => listing,
-        };
+    /// Creates the data set of the listed files of a folder.
+    fn part(&self, folder: &Path, mut listing: Listing) -> Result<ByteFolder, DataError> {
         let files = listing.files.len();
         // A file that is gone by now has no bytes either.
         let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -142,6 +160,7 @@ impl ByteFolderConfig {
             window: self.window(),
             files: listing.files,
             classes: listing.classes,
+            labeled: listing.labeled,
         }))
     }
 }
@@ -153,6 +172,7 @@ impl Check for ByteFolderConfig {
         check::ensure(given(&self.bytes), "bytes", expected, "empty")?;
         let test = self.test_bytes.as_deref();
         check::ensure(test.is_none_or(given), "test_bytes", expected, "empty")?;
+        ClassList::check(self.classes.as_ref(), self.labels)?;
         self.window().check()?;
         check::ensure(self.min_bytes > 0, "min_bytes", "at least 1", 0)
     }

@@ -29,6 +29,8 @@ pub(super) struct ByteFolderData {
     /// Path and class of each file.
     pub(super) files: Vec<(PathBuf, usize)>,
     pub(super) classes: Vec<String>,
+    /// Whether the classes of the files are known.
+    pub(super) labeled: bool,
 }
 
 impl ByteFolder {
@@ -83,6 +85,10 @@ impl Samples for ByteFolder {
 
     fn label(&self, id: usize) -> usize {
         self.data.files[id].1
+    }
+
+    fn is_labeled(&self, _: usize) -> bool {
+        self.data.labeled
     }
 
     fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {

@@ -222,3 +222,30 @@ fn links_to_files_are_read_and_lost_ones_left_out() {
     let files = config(&folder).load().unwrap().train;
     assert_eq!(files.labels(), [0, 1, 1]);
 }
+
+#[test]
+fn files_without_labels_may_lie_anywhere_and_test_files_may_have_labels() {
+    let folder = folder(&[
+        ("train/a.rs", b"fn main"),
+        ("train/sub/b.c", b"int"),
+        ("test/c/b.c", b"int"),
+        ("test/rust/a.rs", b"fn"),
+    ]);
+    let unlabeled = ByteFolderConfig {
+        labels: false,
+        classes: Some(crate::ClassList::Names(vec!["rust".into(), "c".into()])),
+        ..config(&folder)
+    };
+    let files = unlabeled.load().unwrap();
+
+    assert_eq!((files.train.len(), files.train.num_classes()), (2, 2));
+    assert!(!files.train.is_labeled(0) && !files.train.is_labeled(1));
+    let test = files.test.unwrap();
+    assert_eq!((test.labels(), test.is_labeled(1)), (vec![1, 0], true));
+
+    let labeled = ByteFolderConfig {
+        labels: true,
+        ..unlabeled
+    };
+    assert!(refusal(labeled.load(), &folder).starts_with("`classes` should be left out"));
+}

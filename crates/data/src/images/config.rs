@@ -1,5 +1,6 @@
 use super::preprocessing::{ImageResize, Preprocessing};
 use crate::Normalization;
+use crate::class_list::{ClassList, is_labeled, labeled};
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,10 @@ use std::path::{Path, PathBuf};
 /// by their EXIF orientation, as image viewers do. Hidden files and `__MACOSX` are ignored; other
 /// files are left out and counted in the log. Links are followed, but a link to a folder that
 /// contains it is an error.
+///
+/// With [`labels`](Self::labels) set to false the images have no labels, and the names of subfolders
+/// mean nothing. Only the test images may have labels: those in subfolders with the names of
+/// [`classes`](Self::classes).
 ///
 /// ```
 /// use burn_distill_data::{ImageFolderConfig, ImageResize};
@@ -36,6 +41,13 @@ pub struct ImageFolderConfig {
     /// if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_folder: Option<PathBuf>,
+    /// Whether the images are labeled, by the subfolders that they are in.
+    #[serde(default = "labeled", skip_serializing_if = "is_labeled")]
+    pub labels: bool,
+    /// Classes of unlabeled images, in the order of the logits of the teacher. Default for recipes:
+    /// those of the teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<ClassList>,
     /// Size that images are resized to: that of the shorter side, or height and width. Default:
     /// unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +92,8 @@ impl ImageFolderConfig {
         Self {
             folder: folder.into(),
             test_folder: None,
+            labels: true,
+            classes: None,
             resize: None,
             crop: None,
             channels: None,
@@ -122,6 +136,7 @@ impl Check for ImageFolderConfig {
             "the path of a folder",
             "empty",
         )?;
+        ClassList::check(self.classes.as_ref(), self.labels)?;
         self.preprocessing().check()?;
         let Some(Normalization { mean, std }) = &self.normalization else {
             return Ok(());

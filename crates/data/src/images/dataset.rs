@@ -9,8 +9,8 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-/// Labeled images in the files of a folder. Decoded images are kept in memory up to a limit; the
-/// others are decoded whenever a batch is prepared.
+/// Images in the files of a folder. Decoded images are kept in memory up to a limit; the others are
+/// decoded whenever a batch is prepared.
 ///
 /// [`ImageFolderConfig::load`](crate::ImageFolderConfig::load) creates it. The id of an image is its
 /// position in the order of the paths, without images that are skipped because they are broken.
@@ -33,6 +33,8 @@ pub(super) struct FolderData {
     pub(super) preprocessing: Preprocessing,
     pub(super) images: Vec<ScannedImage>,
     pub(super) classes: Vec<String>,
+    /// Whether the classes of the images are known.
+    pub(super) labeled: bool,
 }
 
 impl ImageFolder {
@@ -180,6 +182,10 @@ impl Samples for ImageFolder {
 
     fn label(&self, id: usize) -> usize {
         self.data.images[id].label
+    }
+
+    fn is_labeled(&self, _: usize) -> bool {
+        self.data.labeled
     }
 
     fn subset(&self, ids: impl Into<Arc<[usize]>>) -> Self {

@@ -2,11 +2,11 @@ use super::config::{BrokenImages, ImageFolderConfig};
 use super::dataset::{FolderData, ImageFolder};
 use super::files::IMAGES;
 use super::scan::{Memory, Scan, ScannedImage};
-use crate::listing::{Listing, PartFolders, invalid};
+use crate::listing::{Layout, Listing, PartFolders, invalid};
 use crate::{DataError, TrainTestData};
 use burn_distill_core::Check;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Number of files that a message names.
 const NAMED: usize = 3;
@@ -37,16 +37,24 @@ impl ImageFolderConfig {
             "test_folder",
             self.test_folder.as_deref(),
             IMAGES,
+            self.labels,
         )?;
         let memory = Memory::of_mib(self.memory_mib);
-        let train = self.part(&train, None, &memory)?;
-        let classes = train.classes.clone();
-        let others = [validation, test].map(|folder| {
-            let part = folder.map(|folder| self.part(&folder, Some(&classes), &memory));
-            part.transpose()
-        });
-        let [validation, test] = others;
-        let (validation, test) = (validation?, test?);
+        let layout = Layout {
+            kind: IMAGES,
+            labels: self.labels,
+            classes: self.classes.as_ref(),
+        };
+        let train = self.part(&train, layout.train(&train)?, &memory)?;
+        let part = |folder: Option<PathBuf>, of: &dyn Fn(&Path) -> Result<Listing, DataError>| {
+            match folder {
+                Some(folder) => self.part(&folder, of(&folder)?, &memory).map(Some),
+                None => Ok(None),
+            }
+        };
+        let classes = &train.classes;
+        let validation = part(validation, &|folder| layout.validation(folder, classes))?;
+        let test = part(test, &|folder| layout.test(folder, classes))?;
         if let Some(test) = &test {
             warn_of_known_images(&self.name(), &train, test);
         }
@@ -61,6 +69,7 @@ impl ImageFolderConfig {
                     preprocessing: self.preprocessing(),
                     images: part.images,
                     classes: part.classes,
+                    labeled: part.labeled,
                 });
                 match &self.normalization {
                     Some(constants) => folder.with_normalization(constants.clone()),
@@ -75,18 +84,8 @@ impl ImageFolderConfig {
         })
     }
 
-    /// Reads the images of a folder of classes.
-    fn part(
-        &self,
-        folder: &Path,
-        classes: Option<&[String]>,
-        memory: &Memory,
-    ) -> Result<Part, DataError> {
-        let listing = Listing::of(folder, IMAGES)?;
-        let listing = match classes {
-            Some(classes) => listing.with_classes(folder, IMAGES, classes)?,
-            None => listing,
-        };
+    /// Reads the listed images of a folder.
+    fn part(&self, folder: &Path, listing: Listing, memory: &Memory) -> Result<Part, DataError> {
         if !listing.others.is_empty() {
             log::info!(
                 "{}: {} files that are not images are left out: {}",
@@ -97,7 +96,7 @@ impl ImageFolderConfig {
         }
         let Scan { images, broken } =
             Scan::of(folder, listing.files, &self.preprocessing(), memory);
-        let classes = listing.classes;
+        let (classes, labeled) = (listing.classes, listing.labeled);
         match (broken.as_slice(), self.broken) {
             ([], _) => {}
             (broken, BrokenImages::Skip) => log::warn!(
@@ -117,7 +116,11 @@ impl ImageFolderConfig {
                 )));
             }
         }
-        Ok(Part { images, classes })
+        Ok(Part {
+            images,
+            classes,
+            labeled,
+        })
     }
 
     /// Returns the shape that all images have.
@@ -172,6 +175,7 @@ fn warn_of_known_images(name: &str, train: &Part, test: &Part) {
 struct Part {
     images: Vec<ScannedImage>,
     classes: Vec<String>,
+    labeled: bool,
 }
 
 impl Part {

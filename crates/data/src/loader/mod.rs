@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Data loader of labeled samples, with their classes, ids and clock: an [`ImageDataset`] as
+/// Data loader of samples, with their classes where they are known, ids and clock: an [`ImageDataset`] as
 /// normalized images, `[batch_size, channels, height, width]`, or any other [`Samples`].
 ///
 /// | Method | Default | Purpose |
@@ -178,7 +178,7 @@ impl<S: Samples> BatchLoader<S> {
     }
 
     /// Sets the ids whose labels are known. All other samples are loaded, too, as unlabeled samples
-    /// of class 0.
+    /// of class 0. Samples that the data set has [no label](Samples::is_labeled) of stay unlabeled.
     ///
     /// # Panics
     ///

@@ -16,7 +16,7 @@ pub(super) struct Plan<S> {
     pub(super) views: usize,
     /// Seed of the partners.
     pub(super) pairs: Option<u64>,
-    /// Whether the label of each published sample is known; `None` if all are.
+    /// Whether the label of each published sample is used; `None` if all that are known are.
     pub(super) labeled: Option<Vec<bool>>,
     /// Number of labeled samples in every batch; `None` to draw batches from all samples alike.
     pub(super) labeled_per_batch: Option<usize>,
@@ -32,14 +32,15 @@ impl<S> Plan<S> {
             None => views,
         }
     }
-
-    /// Returns whether the class of a sample is known.
-    pub(super) fn is_labeled(&self, id: usize) -> bool {
-        self.labeled.as_ref().is_none_or(|labeled| labeled[id])
-    }
 }
 
 impl<S: Samples> Plan<S> {
+    /// Returns whether the class of a sample is known and used.
+    pub(super) fn is_labeled(&self, id: usize) -> bool {
+        let used = self.labeled.as_ref().is_none_or(|labeled| labeled[id]);
+        used && self.dataset.is_labeled(id)
+    }
+
     pub(super) fn batches(&self) -> usize {
         self.samples_and_batches().1
     }

@@ -1,7 +1,7 @@
 use super::own::OwnData;
 use crate::dataset::{AnyDataset, any_published};
 use anyhow::Result;
-use burn_distill::data::{ByteFolderConfig, TrainTestData};
+use burn_distill::data::{ByteFolderConfig, ClassList, TrainTestData};
 
 impl OwnData for ByteFolderConfig {
     const KEY: &'static str = "bytes";
@@ -12,6 +12,14 @@ impl OwnData for ByteFolderConfig {
 
     fn name(&self) -> String {
         self.name()
+    }
+
+    fn has_labels(&self) -> bool {
+        self.labels
+    }
+
+    fn classes(&self) -> Option<&ClassList> {
+        self.classes.as_ref()
     }
 
     fn load(&self) -> Result<TrainTestData<AnyDataset>> {

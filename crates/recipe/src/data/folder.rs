@@ -1,7 +1,7 @@
 use super::own::OwnData;
 use crate::dataset::{AnyDataset, any_published};
 use anyhow::Result;
-use burn_distill::data::{ImageFolderConfig, TrainTestData};
+use burn_distill::data::{ClassList, ImageFolderConfig, TrainTestData};
 
 impl OwnData for ImageFolderConfig {
     const KEY: &'static str = "folder";
@@ -12,6 +12,14 @@ impl OwnData for ImageFolderConfig {
 
     fn name(&self) -> String {
         self.name()
+    }
+
+    fn has_labels(&self) -> bool {
+        self.labels
+    }
+
+    fn classes(&self) -> Option<&ClassList> {
+        self.classes.as_ref()
     }
 
     fn load(&self) -> Result<TrainTestData<AnyDataset>> {

@@ -3,7 +3,7 @@
 use crate::dataset::AnyDataset;
 use anyhow::Result;
 use burn_distill::core::Check;
-use burn_distill::data::TrainTestData;
+use burn_distill::data::{ClassList, TrainTestData};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -24,6 +24,16 @@ pub trait OwnData: Check + Clone + DeserializeOwned + Serialize + Send + Sync + 
 
     /// Returns the name of the data in reports.
     fn name(&self) -> String;
+
+    /// Returns whether the training samples are labeled.
+    fn has_labels(&self) -> bool {
+        true
+    }
+
+    /// Returns the classes of samples without labels, if they are given.
+    fn classes(&self) -> Option<&ClassList> {
+        None
+    }
 
     /// Loads the data: the training samples, and those for validation and testing if they are in
     /// separate files.

@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::registry::{DatasetSource, own_dataset};
 use crate::typed::typed_by;
 use burn_distill::core::ConfigError;
-use burn_distill::data::{ByteFolderConfig, CsvConfig, ImageFolderConfig};
+use burn_distill::data::{ByteFolderConfig, ClassList, CsvConfig, ImageFolderConfig};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct OwnSource {
     /// Options as in a recipe, with their defaults.
     options: Table,
     checked: Result<(), ConfigError>,
+    has_labels: bool,
+    classes: Option<ClassList>,
     dataset: Arc<dyn DatasetSource>,
 }
 
@@ -61,6 +63,8 @@ impl OwnSource {
             name: options.name(),
             options: Table::try_from(&options).expect("The options of data are a table of TOML."),
             checked: options.check(),
+            has_labels: options.has_labels(),
+            classes: options.classes().cloned(),
             dataset: own_dataset(move |_| options.load()),
         }
     }
@@ -106,6 +110,50 @@ impl SourceRecipe {
             Self::Named { .. } => NAME,
             Self::Own(source) => source.key,
         }
+    }
+
+    /// Returns whether the training samples are labeled.
+    pub fn has_labels(&self) -> bool {
+        match self {
+            Self::Named { .. } => true,
+            Self::Own(source) => source.has_labels,
+        }
+    }
+
+    /// Returns the classes of samples without labels, if they are given.
+    pub fn classes(&self) -> Option<&ClassList> {
+        match self {
+            Self::Named { .. } => None,
+            Self::Own(source) => source.classes.as_ref(),
+        }
+    }
+
+    /// Returns own data with these values of options in place of those it has; other sources are
+    /// unchanged.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of a value, with its key in `[data]`.
+    pub(crate) fn with_options(self, values: Table) -> Result<Self, Fault> {
+        let Self::Own(OwnSource {
+            key, mut options, ..
+        }) = self
+        else {
+            return Ok(self);
+        };
+        options.extend(values);
+        let kind = kinds().find(|kind| kind.key == key);
+        (kind.expect("Own data is of a known kind.").read)(&options)
+    }
+
+    /// Returns whether own data has an option of that name, of which no value is given.
+    pub(crate) fn takes_but_lacks(&self, option: &str) -> bool {
+        let Self::Own(source) = self else {
+            return false;
+        };
+        let kind = kinds().find(|kind| kind.key == source.key);
+        let known = kind.is_some_and(|kind| (kind.keys)().contains(&option));
+        known && !source.options.contains_key(option)
     }
 
     /// Checks the options, before anything is loaded.

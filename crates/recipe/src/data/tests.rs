@@ -143,9 +143,9 @@ fn keys_that_do_not_belong_to_the_source_are_refused() {
         error.contains("line 8: unknown key `data.resiz`, did you mean `resize`?"),
         "{error}"
     );
-    let known = "the known ones are folder, test_folder, resize, crop, channels, broken, normalization, \
-                 memory_mib, test, validation, split_seed, samples, labels_per_class, \
-                 without_class, augmentation, workers";
+    let known = "the known ones are folder, test_folder, labels, classes, resize, crop, channels, \
+                 broken, normalization, memory_mib, test, validation, split_seed, samples, \
+                 labels_per_class, without_class, augmentation, workers";
     assert!(error.contains(known), "{error}");
     let error = refused("foldr = 'photos'");
     assert!(

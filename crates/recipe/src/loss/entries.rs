@@ -116,6 +116,24 @@ impl Losses {
         }
     }
 
+    /// Checks that the loss of a table needs no labels.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the loss is computed from them.
+    pub fn check_without_labels(&self, table: &Table) -> Result<()> {
+        // An unknown kind is refused with its place where the loss is built.
+        match self.take_kind(table) {
+            Ok((loss, _)) if loss.labels => bail!(
+                "the loss {} needs labels, but the data has none (`data.labels` is false): leave it \
+                 out, and use losses that compare the student with the teacher, such as \
+                 `soft-target` (KD)",
+                quoted(&loss.catalog)
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns whether the loss of a table is computed from the student and the targets, without a
     /// teacher.
     pub fn is_of_targets(&self, table: &Table) -> bool {

@@ -4,7 +4,36 @@ use burn::train::EarlyStoppingStrategy;
 use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Value of an epoch that should rise.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Accuracy(f64),
+    Agreement(f64),
+}
+
+impl Value {
+    /// Returns the accuracy, or the agreement where there is none.
+    fn of(read: impl Fn(&str) -> Option<f64>) -> Option<Self> {
+        let of = |metric: MetricKind| read(&metric.to_string());
+        let accuracy = of(MetricKind::Accuracy).map(Self::Accuracy);
+        accuracy.or_else(|| of(MetricKind::Agreement).map(Self::Agreement))
+    }
+
+    /// Returns whether the value is above another one of the same metric.
+    fn is_above(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Accuracy(new), Self::Accuracy(best)) => new > best,
+            (Self::Agreement(new), Self::Agreement(best)) => new > best,
+            // Of an epoch without labels among others with labels.
+            (Self::Accuracy(_), Self::Agreement(_)) => true,
+            (Self::Agreement(_), Self::Accuracy(_)) => false,
+        }
+    }
+}
+
 /// Early stopping of a training whose validation accuracy has not improved for a number of epochs.
+/// Without labels the agreement with the teacher takes the place of the accuracy, if it is among the
+/// metrics of the training.
 ///
 /// A resumed training stops at the same epoch as an uninterrupted one: [`load`](Self::load)
 /// reads the accuracies of the earlier epochs. Clones share their state.
@@ -16,8 +45,8 @@ pub struct Patience {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// Epoch with the highest accuracy so far, and that accuracy.
-    best: Option<(usize, f64)>,
+    /// Epoch with the highest value so far, and that value.
+    best: Option<(usize, Value)>,
     exhausted: bool,
 }
 
@@ -32,10 +61,9 @@ impl Patience {
 
     /// Reads the validation accuracies of a training up to and including an epoch.
     pub fn load(&self, history: &History, epoch: usize) {
-        let accuracy = MetricKind::Accuracy.to_string();
         for epoch in 1..=epoch {
-            let accuracy = history.at(epoch, &Split::Valid).remove(&accuracy);
-            self.update(epoch, accuracy);
+            let values = history.at(epoch, &Split::Valid);
+            self.update(epoch, Value::of(|metric| values.get(metric).copied()));
         }
     }
 
@@ -44,14 +72,14 @@ impl Patience {
         self.with(|progress| progress.exhausted)
     }
 
-    /// Updates the state with the accuracy of an epoch, if there is one, and returns whether the
-    /// training should end.
-    fn update(&self, epoch: usize, accuracy: Option<f64>) -> bool {
+    /// Updates the state with the value of an epoch, if there is one, and returns whether the training
+    /// should end.
+    fn update(&self, epoch: usize, value: Option<Value>) -> bool {
         self.with(|progress| {
-            if let Some(accuracy) = accuracy
-                && progress.best.is_none_or(|(_, best)| accuracy > best)
+            if let Some(value) = value
+                && progress.best.is_none_or(|(_, best)| value.is_above(best))
             {
-                progress.best = Some((epoch, accuracy));
+                progress.best = Some((epoch, value));
             }
             progress.exhausted |= progress
                 .best
@@ -68,9 +96,11 @@ impl Patience {
 
 impl EarlyStoppingStrategy for Patience {
     fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
-        let accuracy = MetricKind::Accuracy.to_string();
-        let accuracy = store.find_metric(&accuracy, epoch, Aggregate::Mean, &Split::Valid);
-        self.update(epoch, accuracy.filter(|accuracy| !accuracy.is_nan()))
+        let value = Value::of(|metric| {
+            let value = store.find_metric(metric, epoch, Aggregate::Mean, &Split::Valid);
+            value.filter(|value| !value.is_nan())
+        });
+        self.update(epoch, value)
     }
 }
 
@@ -85,12 +115,33 @@ mod tests {
         let accuracies = [Some(50.0), Some(60.0), None, Some(60.0)];
 
         let over = (1..).zip(accuracies).map(|(epoch, accuracy)| {
-            let over = patience.update(epoch, accuracy);
+            let over = patience.update(epoch, accuracy.map(Value::Accuracy));
             assert_eq!(over, patience.clone().is_exhausted());
             over
         });
 
         assert_eq!(over.collect::<Vec<_>>(), [false, false, false, true]);
+    }
+
+    #[test]
+    fn without_labels_the_agreement_should_rise() {
+        let value = |accuracy: Option<f64>| {
+            Value::of(move |metric| match metric {
+                "Accuracy" => accuracy,
+                _ => Some(90.0),
+            })
+        };
+        let patience = Patience::new(2);
+        let over: Vec<_> = (1..5)
+            .map(|epoch| patience.update(epoch, value(None)))
+            .collect();
+        assert_eq!(over, [false, false, true, true]);
+
+        // An accuracy is not compared with an agreement.
+        let patience = Patience::new(1);
+        assert!(!patience.update(1, value(Some(50.0))));
+        assert!(!patience.update(2, value(Some(60.0))));
+        assert!(patience.update(3, value(None)));
     }
 
     #[test]

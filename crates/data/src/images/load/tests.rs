@@ -1,5 +1,7 @@
 use super::*;
-use crate::{Augmentation, BatchLoader, ImageResize, MultiCrop, Normalization, Samples, digits};
+use crate::{
+    Augmentation, BatchLoader, ClassList, ImageResize, MultiCrop, Normalization, Samples, digits,
+};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
 use image::{GrayImage, Rgb, RgbImage};
@@ -358,8 +360,9 @@ fn test_images_among_the_training_images_are_noticed() {
     write_digits(&folder.path().join("test"), 18..25);
     let part = |folder: &Path| {
         let memory = Memory::of_mib(1);
+        let listing = Listing::of(folder, IMAGES).unwrap();
         ImageFolderConfig::new(folder)
-            .part(folder, None, &memory)
+            .part(folder, listing, &memory)
             .unwrap()
     };
     fs::remove_dir_all(folder.path().join("photos/test")).unwrap();
@@ -421,4 +424,80 @@ fn subsets_share_the_images() {
     let few = Samples::take(&images, 2).subset(Arc::<[usize]>::from([29]));
     assert_eq!(few.ids(), [29]);
     assert_eq!(format!("{few:?}").matches("samples: 1").count(), 1);
+}
+
+/// Returns the configuration of images without labels.
+fn unlabeled(folder: &Path) -> ImageFolderConfig {
+    ImageFolderConfig {
+        labels: false,
+        classes: Some(ClassList::Names(
+            (0..10).map(|digit| format!("digit-{digit}")).collect(),
+        )),
+        ..ImageFolderConfig::new(folder)
+    }
+}
+
+#[test]
+fn images_without_labels_may_lie_anywhere_in_their_folder() {
+    let folder = photos(30);
+    let digit = fs::read_dir(folder.path().join("digit-3")).unwrap().next();
+    fs::copy(digit.unwrap().unwrap().path(), folder.path().join("0.png")).unwrap();
+    let images = loaded(&unlabeled(folder.path()));
+
+    assert_eq!((images.len(), images.num_classes()), (31, 10));
+    assert!(Samples::labels(&images).iter().all(|&label| label == 0));
+    assert!((0..31).all(|id| !images.is_labeled(id)));
+    assert_eq!(Samples::labeled(&images).len(), 0);
+    let batch = BatchLoader::new(images.clone(), 8).iter().next();
+    let (_, known) = batch.unwrap().unwrap().targets.class_labels().unwrap();
+    assert!(known.unwrap().to_data().iter::<bool>().all(|known| !known));
+    let (rest, held_out) = Samples::split(&images, 0.2, 0).unwrap();
+    assert_eq!((rest.len(), held_out.len()), (25, 6));
+
+    assert!(error(&ImageFolderConfig::new(folder.path())).contains("beside the folders"));
+    let nameless = ImageFolderConfig {
+        classes: None,
+        ..unlabeled(folder.path())
+    };
+    assert!(error(&nameless).starts_with("the images have no labels, so that nothing names"));
+}
+
+#[test]
+fn test_images_may_have_labels_beside_unlabeled_training_images() {
+    let folder = tempfile::tempdir().unwrap();
+    write_digits(&folder.path().join("train"), 0..30);
+    write_digits(&folder.path().join("val"), 30..40);
+    write_digits(&folder.path().join("test"), 40..60);
+    let parts = unlabeled(folder.path()).load().unwrap();
+    let test = parts.test.unwrap();
+    assert!(!parts.validation.unwrap().is_labeled(0) && test.is_labeled(0));
+    let mut expected: Vec<_> = (40..60).map(|id| digits().label(id)).collect();
+    expected.sort_unstable();
+    assert_eq!(Samples::labels(&test), expected);
+
+    let fewer = ImageFolderConfig {
+        classes: Some(ClassList::Names(vec!["digit-0".into(), "one".into()])),
+        ..unlabeled(folder.path())
+    };
+    let refused = error(&fewer);
+    assert!(
+        refused.contains("`digit-1`, which is no class of the teacher, whose classes are digit-0"),
+        "{refused}"
+    );
+
+    let flat = folder.path().join("flat");
+    fs::create_dir(&flat).unwrap();
+    let image = fs::read_dir(folder.path().join("test/digit-0")).unwrap();
+    let image = image.into_iter().next().unwrap().unwrap().path();
+    fs::rename(image, flat.join("0.png")).unwrap();
+    let elsewhere = ImageFolderConfig {
+        test_folder: Some(flat),
+        ..unlabeled(&folder.path().join("train"))
+    };
+    assert!(!elsewhere.load().unwrap().test.unwrap().is_labeled(0));
+    let inside = ImageFolderConfig {
+        test_folder: Some(folder.path().join("train/digit-1")),
+        ..unlabeled(&folder.path().join("train"))
+    };
+    assert!(error(&inside).contains("to which they would belong: move them out"));
 }
