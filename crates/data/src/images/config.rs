@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// contains it is an error.
 ///
 /// With [`labels`](Self::labels) set to false the images have no labels, and the names of subfolders
-/// mean nothing. Only the test images may have labels: those in subfolders with the names of
+/// are ignored. Only the test images may have labels: those in subfolders with the names of
 /// [`classes`](Self::classes).
 ///
 /// ```
