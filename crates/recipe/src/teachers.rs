@@ -128,7 +128,9 @@ mod tests {
         ] {
             let error = error(&format!("onnx = 'a.onnx'\n{text}"));
             assert!(
-                error.starts_with(&format!("`{key}`: a teacher in an ONNX")),
+                error.starts_with(&format!(
+                    "`{key}`: the weights of a teacher in an ONNX file"
+                )),
                 "{error}"
             );
         }

@@ -2,7 +2,7 @@ use super::{TextClassifierConfig, TextEncoderConfig, TextSize};
 use burn::config::Config;
 use burn_distill_core::{Check, ConfigError, check};
 
-/// Options of a network of text in a recipe or an exported model.
+/// Options of a text network in a recipe or an exported model.
 ///
 /// ```
 /// use burn_distill_architecture::{TextOptions, TextSize};

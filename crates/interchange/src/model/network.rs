@@ -50,7 +50,7 @@ impl BuiltIn {
             Ok(config) => config,
             Err(NetworkError::Unknown { .. }) => {
                 return Err(format!(
-                    "its network is `{name}`, which is none of this library: build the network of \
+                    "its network is `{name}`, which is not a network of this library: build the network in \
                      your program and load its weights with `load_into`"
                 ));
             }

@@ -34,7 +34,7 @@ fn perceptron(features: usize) -> (AnyNetwork, ModelDescription) {
     (network, description)
 }
 
-/// A network of text with more positions than tokens.
+/// A text network with more positions than tokens.
 fn transformer(name: &str) -> (AnyNetwork, ModelDescription) {
     let config = TextOptions::new()
         .with_positions(Some(16))
@@ -164,7 +164,7 @@ fn a_network_of_other_inputs_than_its_own_is_refused() {
             "bert-tiny",
             &tokens,
             options,
-            "the number of positions of a network of text should be",
+            "the number of positions of a text network should be",
         ),
         (
             "bert-tiny",
