@@ -87,7 +87,7 @@ fn values_that_contradict_the_network_are_refused() {
         (
             "/architecture/name",
             "resnt20".into(),
-            "none of this library",
+            "which is not a network of this library",
         ),
         (
             "/architecture/name",
