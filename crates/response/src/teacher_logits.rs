@@ -101,6 +101,9 @@ impl SparseLogits {
     pub fn top_k(logits: Tensor<2>, k: usize, tail: TailMode) -> Self {
         let log_probabilities = tempered_log_softmax(logits.without_autodiff(), 1.0);
         let (log_probabilities, ids) = log_probabilities.topk_with_indices(k, 1);
+        // On a GPU, burn 0.22.1 returns the least number and the index −1 in place of −∞.
+        let excluded = log_probabilities.clone().lower_equal_scalar(f32::MIN);
+        let log_probabilities = log_probabilities.mask_fill(excluded, f32::NEG_INFINITY);
         Self {
             ids,
             log_probabilities,
