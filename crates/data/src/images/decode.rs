@@ -36,7 +36,11 @@ pub(super) fn is_image(_first: &[u8]) -> bool {
 /// cannot be decoded.
 #[cfg(not(feature = "images"))]
 pub(super) fn decode(_bytes: &[u8]) -> Result<DecodedImage, String> {
-    Err("this program was built without the feature `images`, which decodes images".into())
+    Err(
+        "this program was built without the feature `images`, which decodes images: build it with \
+         that feature"
+            .into(),
+    )
 }
 
 /// Returns an image, without transparency and rotated by its orientation, or the reason why it

@@ -26,7 +26,8 @@ impl ImageFolderConfig {
         if cfg!(not(feature = "images")) {
             return Err(invalid(
                 &self.folder,
-                "this program was built without the feature `images`, which decodes images",
+                "this program was built without the feature `images`, which decodes images: build it \
+                 with that feature",
             ));
         }
         let PartFolders {
