@@ -35,6 +35,7 @@ pub use images::*;
 pub use loader::*;
 pub use normalization::*;
 pub use numpy::*;
+pub use resize::{PixelWindow, bilinear_weights};
 pub use samples::*;
 pub use source::*;
 pub use split::*;

@@ -10,7 +10,7 @@ pub(crate) fn resize(
     part: CropBox,
     [height, width]: [usize; 2],
 ) -> Vec<u8> {
-    let columns = weights(part.width, width);
+    let columns = bilinear_weights(part.width, width);
     let mut narrowed = Vec::with_capacity(part.height * width);
     for y in part.top..part.top + part.height {
         let row = &plane[y * stride + part.left..][..part.width];
@@ -18,7 +18,7 @@ pub(crate) fn resize(
     }
     let mut resized = Vec::with_capacity(height * width);
     let mut means = vec![0.0; width];
-    for window in weights(part.height, height) {
+    for window in bilinear_weights(part.height, height) {
         means.fill(0.0);
         let covered = narrowed[window.first * width..].chunks_exact(width);
         for (weight, row) in window.weights.iter().zip(covered) {
@@ -32,13 +32,16 @@ pub(crate) fn resize(
     resized
 }
 
-/// Source pixels of one output pixel: consecutive pixels from `first` on, with their weights.
-struct Window {
-    first: usize,
-    weights: Vec<f64>,
+/// Input pixels along one axis of which an output pixel is the weighted mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PixelWindow {
+    /// Index of the first pixel; the others follow it.
+    pub first: usize,
+    /// Weight of each pixel. They sum to one.
+    pub weights: Vec<f64>,
 }
 
-impl Window {
+impl PixelWindow {
     /// Returns the weighted mean of the pixels of a row.
     fn mean(&self, row: &[u8]) -> f64 {
         let pixels = row[self.first..].iter().zip(&self.weights);
@@ -48,9 +51,20 @@ impl Window {
     }
 }
 
-/// Computes triangular weights around each pixel, as wide as the pixels it covers, and at least two
-/// pixels.
-fn weights(from: usize, to: usize) -> Vec<Window> {
+/// Returns for each of `to` output pixels the window of `from` input pixels that a bilinear resize
+/// along one axis averages.
+///
+/// The weights are triangular around the center of the output pixel. A window covers two pixels, or
+/// if the axis becomes shorter, all pixels within `from / to` of the center, as in Pillow.
+///
+/// ```
+/// use burn_distill_data::bilinear_weights;
+///
+/// let windows = bilinear_weights(2, 4);
+/// assert_eq!(windows[0].weights, [1.0]);
+/// assert_eq!(windows[1].weights, [0.75, 0.25]);
+/// ```
+pub fn bilinear_weights(from: usize, to: usize) -> Vec<PixelWindow> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
     let window = |pixel: usize| {
@@ -63,7 +77,7 @@ fn weights(from: usize, to: usize) -> Vec<Window> {
         };
         let weights: Vec<_> = (first..after).map(triangle).collect();
         let total: f64 = weights.iter().sum();
-        Window {
+        PixelWindow {
             first,
             weights: weights.into_iter().map(|weight| weight / total).collect(),
         }

@@ -6,7 +6,7 @@ use super::finished::FinishedRun;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::interchange::{
-    Keys, Model, ModelDescription, ModelExport, ModelFormat, Quantization, rounded_to_8_bits,
+    Model, ModelDescription, ModelExport, ModelFormat, Quantization, TensorKeys, rounded_to_8_bits,
 };
 use burn_distill::strategy::Predictions;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub struct ExportSettings {
     /// Format of the file of the network.
     pub format: ModelFormat,
     /// Names of the tensors.
-    pub keys: Keys,
+    pub keys: TensorKeys,
     /// Whether an ONNX file normalizes images itself.
     pub normalizes: bool,
     /// Precision of matrices and kernels. Default: single precision.
@@ -52,7 +52,7 @@ pub fn export(
         .with_keys(settings.keys)
         .with_normalization(settings.normalizes)
         .with_quantization(settings.quantization)
-        .replacing(settings.replaces);
+        .with_replace(settings.replaces);
     export.check(folder)?;
     let notes = match settings.quantization {
         Some(_) => vec![quantization_note(run, &model, &export)?],

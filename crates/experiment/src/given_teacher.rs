@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_distill::core::{DynNetwork, Seed};
 use burn_distill::interchange::{
-    Checkpoint, CheckpointFormat, ClassMap, KeyMap, Mapping, SelectedClasses, layout_of,
+    Checkpoint, CheckpointFormat, ClassMap, KeyMap, Mapping, SelectedClasses, pytorch_layout,
 };
 use burn_distill_recipe::{AnyNetwork, ModelRecipe, Registry, Task, TeacherRecipe};
 use std::path::Path;
@@ -85,7 +85,10 @@ fn with_weights(
     let keys = KeyMap::new(&recipe.keys).context("keys")?;
     // The names of the original come first: of two layouts that fit alike, the first is used.
     let original = registry.network(model)?.checkpoint(task)?;
-    let layouts: Vec<_> = original.into_iter().chain([layout_of(&network)]).collect();
+    let layouts: Vec<_> = original
+        .into_iter()
+        .chain([pytorch_layout(&network)])
+        .collect();
     let mapping = Mapping::new(&checkpoint, &layouts, &keys);
     ensure!(
         mapping.is_complete(),

@@ -6,7 +6,9 @@ use super::provenance::DataOrigin;
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::interchange::{DESCRIPTION_FILE, Keys, Model, ModelDescription, load, load_into};
+use burn_distill::interchange::{
+    DESCRIPTION_FILE, Model, ModelDescription, TensorKeys, load, load_into,
+};
 use burn_distill_recipe::{DataRecipe, ModelRecipe, Registry, SourceRecipe, Task};
 use serde_json::Value;
 use std::path::Path;
@@ -43,7 +45,7 @@ pub fn open_model(
 
 fn open_exported(folder: &Path, registry: &Registry, device: &Device) -> Result<Model> {
     let description = ModelDescription::read(folder)?;
-    if description.weights.keys == Keys::Original {
+    if description.weights.keys == TensorKeys::Original {
         return Ok(load(folder, device)?);
     }
     // By the registry, which may have networks of a program.

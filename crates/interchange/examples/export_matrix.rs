@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_distill_architecture::{NetworkConfig, catalog};
 use burn_distill_core::{AnyInput, AnyNetwork, InputShape, Network, any_network};
-use burn_distill_interchange::{Keys, ModelDescription, ModelExport, ModelFormat, load};
+use burn_distill_interchange::{ModelDescription, ModelExport, ModelFormat, TensorKeys, load};
 use serde_json::{Map, Value, json};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -61,18 +61,21 @@ fn row(
 
     let mut row = Map::new();
     for (column, format, keys) in [
-        ("burnpack", ModelFormat::Burnpack, Keys::Paths),
-        ("safetensors", ModelFormat::SafeTensors, Keys::Paths),
+        ("burnpack", ModelFormat::Burnpack, TensorKeys::Paths),
+        ("safetensors", ModelFormat::SafeTensors, TensorKeys::Paths),
         (
             "safetensors, original keys",
             ModelFormat::SafeTensors,
-            Keys::Original,
+            TensorKeys::Original,
         ),
-        ("onnx", ModelFormat::Onnx, Keys::Paths),
+        ("onnx", ModelFormat::Onnx, TensorKeys::Paths),
     ] {
         let folder = out.join(column);
         let export = ModelExport::new(description.clone());
-        let export = export.with_format(format).with_keys(keys).replacing(true);
+        let export = export
+            .with_format(format)
+            .with_keys(keys)
+            .with_replace(true);
         let cell = match export.write(network, &folder, |_| String::new()) {
             Err(error) => json!(error.to_string()),
             Ok(_) if format == ModelFormat::Onnx => Value::Null,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use burn_distill::core::WeightsFile;
 use burn_distill::data::ClassList;
-use burn_distill::interchange::{Checkpoint, CheckpointFormat, KeyMap, Mapping, layout_of};
+use burn_distill::interchange::{Checkpoint, CheckpointFormat, KeyMap, Mapping, pytorch_layout};
 use serde::Deserialize;
 use std::path::Path;
 use toml::{Table, Value};
@@ -187,7 +187,10 @@ fn classes_of_last_layer(recipe: &Recipe, teacher: &TeacherRecipe) -> Result<Opt
         let checkpoint = Checkpoint::open(path)?;
         let keys = KeyMap::new(&teacher.keys)?;
         let original = registry.network(model)?.checkpoint(&task)?;
-        let layouts: Vec<_> = original.into_iter().chain([layout_of(&network)]).collect();
+        let layouts: Vec<_> = original
+            .into_iter()
+            .chain([pytorch_layout(&network)])
+            .collect();
         let mapping = Mapping::new(&checkpoint, &layouts, &keys);
         Ok(match (mapping.is_complete(), checkpoint.format()) {
             (true, _) => Some(task.classes),
@@ -202,12 +205,12 @@ fn classes_of_last_layer(recipe: &Recipe, teacher: &TeacherRecipe) -> Result<Opt
 /// Burn's format they end with the classes.
 fn last_axes(mapping: &Mapping) -> Option<usize> {
     let only_shapes = mapping.missing.is_empty() && mapping.unexpected.is_empty();
-    let mut lengths = mapping.other_shapes.iter().map(|it| {
+    let mut lengths = mapping.shape_mismatches.iter().map(|it| {
         let (found, expected) = (it.found.split_last()?, it.expected.split_last()?);
         (found.1 == expected.1).then_some(*found.0)
     });
     let first = lengths.next().flatten().filter(|_| only_shapes)?;
-    let is_layer = mapping.other_shapes.len() <= 2;
+    let is_layer = mapping.shape_mismatches.len() <= 2;
     (is_layer && lengths.all(|length| length == Some(first))).then_some(first)
 }
 

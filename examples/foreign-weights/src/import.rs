@@ -1,7 +1,7 @@
 //! Weights of a file for any module.
 
 use burn::module::Module;
-use burn_distill::interchange::{Checkpoint, KeyMap, Mapping, layout_of};
+use burn_distill::interchange::{Checkpoint, KeyMap, Mapping, pytorch_layout};
 use std::error::Error;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub fn import<M: Module>(
 ) -> Result<(M, Checkpoint), Box<dyn Error>> {
     let checkpoint = Checkpoint::open(file)?;
     let keys = KeyMap::new(keys.iter().copied())?;
-    let mapping = Mapping::new(&checkpoint, &[layout_of(&module)], &keys);
+    let mapping = Mapping::new(&checkpoint, &[pytorch_layout(&module)], &keys);
     if !mapping.is_complete() {
         return Err(format!("{}: {mapping}", file.display()).into());
     }

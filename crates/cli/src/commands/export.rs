@@ -1,7 +1,7 @@
 use crate::args::{ExportArgs, ExportFormat, ExportKeys, ExportPrecision};
 use crate::output;
 use anyhow::Result;
-use burn_distill::interchange::{Keys, ModelFormat, Quantization};
+use burn_distill::interchange::{ModelFormat, Quantization, TensorKeys};
 use burn_distill_experiment::{ExportSettings, FinishedRun, export};
 use burn_distill_recipe::Registry;
 use burn_distill_recipe::text::grouped;
@@ -18,8 +18,8 @@ pub fn export_student(args: &ExportArgs, registry: &Registry) -> Result<()> {
             ExportFormat::Onnx => ModelFormat::Onnx,
         },
         keys: match args.keys {
-            ExportKeys::Paths => Keys::Paths,
-            ExportKeys::Original => Keys::Original,
+            ExportKeys::Paths => TensorKeys::Paths,
+            ExportKeys::Original => TensorKeys::Original,
         },
         normalizes: args.normalize,
         quantization: args.quantize.map(|ExportPrecision::Q8| Quantization::Q8),

@@ -1,7 +1,7 @@
 //! Networks that the weights in a file fit.
 
 use burn::tensor::Device;
-use burn_distill::interchange::{Checkpoint, KeyMap, Mapping, layout_of};
+use burn_distill::interchange::{Checkpoint, KeyMap, Mapping, pytorch_layout};
 use burn_distill_recipe::{Architecture, InputShape, ModelRecipe, Registry, Task};
 use serde::Serialize;
 
@@ -72,7 +72,7 @@ fn fit(checkpoint: &Checkpoint, architecture: &dyn Architecture, input: InputSha
         };
         let layout = match architecture.checkpoint(&task).ok()? {
             Some(layout) => layout,
-            None => layout_of(&architecture.init(&task, &Device::flex()).ok()?),
+            None => pytorch_layout(&architecture.init(&task, &Device::flex()).ok()?),
         };
         Some(Mapping::new(checkpoint, &[layout], &KeyMap::default()))
     };

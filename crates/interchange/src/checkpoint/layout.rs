@@ -10,15 +10,15 @@ use burn_distill_architecture::CheckpointTensor;
 /// ```
 /// use burn::nn::LinearConfig;
 /// use burn::tensor::Device;
-/// use burn_distill_interchange::layout_of;
+/// use burn_distill_interchange::pytorch_layout;
 ///
 /// let linear = LinearConfig::new(4, 2).init(&Device::flex());
-/// let layout = layout_of(&linear);
+/// let layout = pytorch_layout(&linear);
 ///
 /// assert_eq!(layout[0].original, "weight");
 /// assert_eq!((&layout[0].shape[..], layout[0].transposed), (&[2, 4][..], true));
 /// ```
-pub fn layout_of<M: Module>(module: &M) -> Vec<CheckpointTensor> {
+pub fn pytorch_layout<M: Module>(module: &M) -> Vec<CheckpointTensor> {
     let mut lister = Lister::default();
     module.visit(&mut lister);
     lister.found.iter().map(Found::in_pytorch).collect()
@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn names(module: &impl Module) -> Vec<String> {
-        let layout = layout_of(module).into_iter();
+        let layout = pytorch_layout(module).into_iter();
         layout.map(|tensor| tensor.original).collect()
     }
 
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(names(&layer), ["weight", "bias"]);
         let nested = vec![layer];
         assert_eq!(names(&nested), ["0.weight", "0.bias"]);
-        assert_eq!(layout_of(&nested)[0].path, "0.gamma");
+        assert_eq!(pytorch_layout(&nested)[0].path, "0.gamma");
         assert_eq!(
             names(&BatchNormConfig::new(2).init(device)),
             ["weight", "bias", "running_mean", "running_var"]
@@ -182,7 +182,7 @@ mod tests {
                 continue;
             }
             let network = config.init(input, 5, &Device::flex()).unwrap();
-            let layout = layout_of(&network);
+            let layout = pytorch_layout(&network);
             let listed = config.checkpoint(input, 5).unwrap();
             let modules = |tensors: Vec<CheckpointTensor>| -> Vec<_> {
                 let all = tensors.into_iter();

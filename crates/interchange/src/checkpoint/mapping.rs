@@ -49,7 +49,7 @@ const DEEPEST: usize = 3;
 /// use burn::nn::LinearConfig;
 /// use burn::tensor::Device;
 /// use burn_distill_core::WeightsFile;
-/// use burn_distill_interchange::{Checkpoint, KeyMap, Mapping, layout_of};
+/// use burn_distill_interchange::{Checkpoint, KeyMap, Mapping, pytorch_layout};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("linear.bpk");
@@ -57,10 +57,10 @@ const DEEPEST: usize = 3;
 /// WeightsFile::new(LinearConfig::new(4, 2).init(&device).into_record())?.write(&path)?;
 ///
 /// let larger = LinearConfig::new(4, 3).init(&device);
-/// let layouts = [layout_of(&larger)];
+/// let layouts = [pytorch_layout(&larger)];
 /// let mapping = Mapping::new(&Checkpoint::open(&path)?, &layouts, &KeyMap::default());
 /// assert!(!mapping.is_complete());
-/// let bias = &mapping.other_shapes[1];
+/// let bias = &mapping.shape_mismatches[1];
 /// assert_eq!((&bias.found[..], &bias.expected[..]), (&[2][..], &[3][..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -76,7 +76,7 @@ pub struct Mapping {
     /// Names of tensors of the checkpoint that the network lacks, with their shapes.
     pub unexpected: Vec<(String, Vec<usize>)>,
     /// Tensors of the same name, but of another shape.
-    pub other_shapes: Vec<OtherShape>,
+    pub shape_mismatches: Vec<ShapeMismatch>,
     /// Number of tensors outside of the part with the network, by the first part of their names.
     pub outside: BTreeMap<String, usize>,
 }
@@ -94,7 +94,7 @@ pub struct Assigned {
 
 /// Tensor whose shape in the checkpoint is not that in the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OtherShape {
+pub struct ShapeMismatch {
     /// Name in the checkpoint.
     pub name: String,
     /// Shape in the checkpoint.
@@ -108,7 +108,7 @@ impl Mapping {
     ///
     /// `layouts` are the names that the tensors of the network may have, such as those of
     /// [`NetworkConfig::checkpoint`](burn_distill_architecture::NetworkConfig::checkpoint) and of
-    /// [`layout_of`](super::layout_of); the paths of burn are tried for each. The names of the
+    /// [`pytorch_layout`](super::pytorch_layout); the paths of burn are tried for each. The names of the
     /// network may have any prefix in the checkpoint, such as `state_dict.module.`. Of all
     /// combinations, the one with the most counterparts is used. `keys` renames the tensors after
     /// the prefix is removed.
@@ -160,7 +160,7 @@ impl Mapping {
                     transposed: tensor.transposed,
                 });
             } else {
-                mapping.other_shapes.push(OtherShape {
+                mapping.shape_mismatches.push(ShapeMismatch {
                     name: found.name.clone(),
                     found: found.shape.clone(),
                     expected: tensor.shape.clone(),
@@ -186,14 +186,14 @@ impl Mapping {
 
     /// Returns whether the checkpoint holds exactly the weights of the network.
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.other_shapes.is_empty()
+        self.missing.is_empty() && self.unexpected.is_empty() && self.shape_mismatches.is_empty()
     }
 
     /// Returns the numbers of classes of the checkpoint and of the network, if only the last layer
     /// is for another number of classes.
     pub fn other_classes(&self) -> Option<(usize, usize)> {
         let only_shapes = self.missing.is_empty() && self.unexpected.is_empty();
-        let mut counts = self.other_shapes.iter().map(|it| {
+        let mut counts = self.shape_mismatches.iter().map(|it| {
             let (found, expected) = (it.found.split_first()?, it.expected.split_first()?);
             // Weights and bias begin with the classes, and agree in the rest.
             (found.1 == expected.1).then_some((*found.0, *expected.0))
@@ -201,7 +201,7 @@ impl Mapping {
         let first = counts.next().flatten().filter(|_| only_shapes)?;
         // The weights of one layer, or those of the two heads of a network with a distillation token,
         // with their biases.
-        let is_layer = matches!(self.other_shapes.len(), 1 | 2 | 4);
+        let is_layer = matches!(self.shape_mismatches.len(), 1 | 2 | 4);
         (is_layer && counts.all(|counts| counts == Some(first))).then_some(first)
     }
 
@@ -331,7 +331,7 @@ fn transposed(data: &TensorData) -> TensorData {
 /// Writes the counterparts, then each kind of difference in a line.
 impl Display for Mapping {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let expected = self.assigned.len() + self.missing.len() + self.other_shapes.len();
+        let expected = self.assigned.len() + self.missing.len() + self.shape_mismatches.len();
         write!(f, "{} of {expected} tensors fit", self.assigned.len())?;
         if !self.part.is_empty() {
             write!(f, ", under `{}`", self.part)?;
@@ -339,7 +339,7 @@ impl Display for Mapping {
         let shown = |(name, shape): &(String, Vec<usize>)| format!("`{name}` {shape:?}");
         list(f, "missing", self.missing.iter().map(shown))?;
         list(f, "unexpected", self.unexpected.iter().map(shown))?;
-        let other = self.other_shapes.iter();
+        let other = self.shape_mismatches.iter();
         list(
             f,
             "of another shape",

@@ -15,6 +15,6 @@ pub use base::Checkpoint;
 pub use error::CheckpointError;
 pub use format::CheckpointFormat;
 pub use keys::{KeyError, KeyMap};
-pub use layout::layout_of;
-pub use mapping::{Assigned, Mapping, OtherShape};
+pub use layout::pytorch_layout;
+pub use mapping::{Assigned, Mapping, ShapeMismatch};
 pub use tensor::StoredTensor;

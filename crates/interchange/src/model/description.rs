@@ -91,7 +91,7 @@ pub struct WeightsDescription {
     pub sha256: String,
     /// Names of the tensors.
     #[serde(default)]
-    pub keys: Keys,
+    pub keys: TensorKeys,
     /// Precision of matrices and kernels, if they are quantized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
@@ -142,7 +142,7 @@ impl ModelFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Keys {
+pub enum TensorKeys {
     /// Paths in the module tree, in burn's layout.
     #[default]
     Paths,
@@ -203,7 +203,7 @@ impl ModelDescription {
                 format: ModelFormat::Burnpack,
                 bytes: 0,
                 sha256: String::new(),
-                keys: Keys::Paths,
+                keys: TensorKeys::Paths,
                 quantization: None,
                 onnx: None,
             },

@@ -1,5 +1,5 @@
 use super::classify::Model;
-use super::description::{DESCRIPTION_FILE, Keys, ModelDescription, ModelFormat};
+use super::description::{DESCRIPTION_FILE, ModelDescription, ModelFormat, TensorKeys};
 use super::error::ModelError;
 use super::network::BuiltIn;
 use super::quantize::in_single_precision;
@@ -83,8 +83,8 @@ fn build(
     let in_words = |error: NetworkError| error.to_string();
     let network = built_in.init(device).map_err(in_words)?;
     let table = match description.weights.keys {
-        Keys::Original => Some(built_in.checkpoint().map_err(in_words)?),
-        Keys::Paths => None,
+        TensorKeys::Original => Some(built_in.checkpoint().map_err(in_words)?),
+        TensorKeys::Paths => None,
     };
     Ok((network, table))
 }
@@ -167,7 +167,7 @@ fn read(
             })
         }
         ModelFormat::SafeTensors => {
-            if description.weights.keys == Keys::Original && table.is_none() {
+            if description.weights.keys == TensorKeys::Original && table.is_none() {
                 return Err(ModelError::invalid(
                     file,
                     "has the keys of the original network, which only a network of this library can \

@@ -1,4 +1,6 @@
-use super::description::{DESCRIPTION_FILE, Keys, ModelDescription, ModelFormat, Quantization};
+use super::description::{
+    DESCRIPTION_FILE, ModelDescription, ModelFormat, Quantization, TensorKeys,
+};
 use super::error::ModelError;
 use super::network::BuiltIn;
 use super::quantize::in_8_bits;
@@ -23,7 +25,7 @@ pub const CARD_FILE: &str = "README.md";
 #[derive(Clone, Debug)]
 pub struct ModelExport {
     description: ModelDescription,
-    keys: Keys,
+    keys: TensorKeys,
     normalizes: bool,
     replaces: bool,
 }
@@ -33,7 +35,7 @@ impl ModelExport {
     pub fn new(description: ModelDescription) -> Self {
         Self {
             description,
-            keys: Keys::Paths,
+            keys: TensorKeys::Paths,
             normalizes: false,
             replaces: false,
         }
@@ -46,7 +48,7 @@ impl ModelExport {
     }
 
     /// Sets the names of the tensors in a file in the format SafeTensors.
-    pub fn with_keys(mut self, keys: Keys) -> Self {
+    pub fn with_keys(mut self, keys: TensorKeys) -> Self {
         self.keys = keys;
         self
     }
@@ -66,7 +68,7 @@ impl ModelExport {
 
     /// Sets whether an exported model that is already in the folder is replaced. A folder with
     /// other files is never replaced.
-    pub fn replacing(mut self, replaces: bool) -> Self {
+    pub fn with_replace(mut self, replaces: bool) -> Self {
         self.replaces = replaces;
         self
     }
@@ -137,7 +139,7 @@ impl ModelExport {
     /// Returns an error if it exists and is not to be replaced.
     pub fn check(&self, folder: impl AsRef<Path>) -> Result<(), ModelError> {
         let folder = folder.as_ref();
-        if self.keys == Keys::Original
+        if self.keys == TensorKeys::Original
             && self.description.weights.format != ModelFormat::SafeTensors
         {
             return Err(ModelError::invalid(
@@ -195,8 +197,8 @@ impl ModelExport {
         match self.description.weights.format {
             ModelFormat::SafeTensors => {
                 let table = match self.keys {
-                    Keys::Paths => None,
-                    Keys::Original => Some(self.original_keys()?),
+                    TensorKeys::Paths => None,
+                    TensorKeys::Original => Some(self.original_keys()?),
                 };
                 safetensors::bytes_of(&weights, table.as_deref())
             }

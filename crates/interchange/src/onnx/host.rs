@@ -1,4 +1,4 @@
-use super::images::Preparation;
+use super::images::InputTransform;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burn_distill_core::{Input, Tokens};
 
@@ -14,7 +14,7 @@ pub trait OnnxInput: Input {
     fn zeros(samples: usize, sample: &[usize], device: &Device) -> Self;
 
     /// Prepares the values for the network and copies them to the memory of the host.
-    fn into_host(self, preparation: &Preparation) -> HostInput;
+    fn into_host(self, transform: &InputTransform) -> HostInput;
 
     /// Returns the device of the values.
     fn device(&self) -> Device;
@@ -70,8 +70,8 @@ macro_rules! input_of_tensor {
                 Tensor::device(self).without_autodiff()
             }
 
-            fn into_host(self, preparation: &Preparation) -> HostInput {
-                let prepared = preparation.apply(self.without_autodiff());
+            fn into_host(self, transform: &InputTransform) -> HostInput {
+                let prepared = transform.apply(self.without_autodiff());
                 HostInput::Values {
                     shape: prepared.dims().to_vec(),
                     values: prepared.into_data().iter::<f32>().collect(),
@@ -99,7 +99,7 @@ impl OnnxInput for Tokens {
         self.ids.device().without_autodiff()
     }
 
-    fn into_host(self, _: &Preparation) -> HostInput {
+    fn into_host(self, _: &InputTransform) -> HostInput {
         HostInput::Tokens {
             shape: self.ids.dims().to_vec(),
             ids: self.ids.into_data().iter::<i64>().collect(),

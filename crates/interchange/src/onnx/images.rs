@@ -1,10 +1,10 @@
 use super::config::{OnnxConfig, OnnxLayout};
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_data::Normalization;
+use burn_distill_data::{Normalization, bilinear_weights};
 
 /// Steps from the inputs of the student to those of a network.
 #[derive(Clone, Debug, Default)]
-pub struct Preparation {
+pub struct InputTransform {
     /// Undoes the normalization of the data.
     undo: Option<PerChannel>,
     gray_to_rgb: bool,
@@ -15,7 +15,7 @@ pub struct Preparation {
     channels_last: bool,
 }
 
-impl Preparation {
+impl InputTransform {
     /// Creates the steps for data of this sample shape and normalization, and returns them with the
     /// sample shape that they result in.
     ///
@@ -155,8 +155,7 @@ impl PerChannel {
     }
 }
 
-/// Weights of a bilinear resize along one axis, as a matrix. If the axis becomes shorter, each
-/// output is a weighted mean of all inputs that it covers, as in Pillow.
+/// [Weights](bilinear_weights) of a bilinear resize along one axis, as a matrix.
 #[derive(Clone, Debug)]
 struct Weights {
     values: Vec<f32>,
@@ -166,17 +165,14 @@ struct Weights {
 
 impl Weights {
     fn new(from: usize, to: usize) -> Self {
-        let scale = from as f64 / to as f64;
-        let reach = scale.max(1.0);
-        let mut values = Vec::with_capacity(from * to);
-        for output in 0..to {
-            let center = (output as f64 + 0.5) * scale;
-            let triangle = |input: usize| {
-                let distance = (input as f64 + 0.5 - center).abs() / reach;
-                (1.0 - distance).max(0.0)
-            };
-            let total: f64 = (0..from).map(triangle).sum();
-            values.extend((0..from).map(|input| (triangle(input) / total) as f32));
+        let mut values = vec![0.0; to * from];
+        for (row, window) in values
+            .chunks_exact_mut(from)
+            .zip(bilinear_weights(from, to))
+        {
+            for (value, weight) in row[window.first..].iter_mut().zip(window.weights) {
+                *value = weight as f32;
+            }
         }
         Self {
             values,
@@ -202,7 +198,7 @@ mod tests {
         values: Tensor<D>,
     ) -> Tensor<D> {
         let sample = values.dims()[1..].to_vec();
-        let (steps, shape) = Preparation::new(config, &sample, of_data).unwrap();
+        let (steps, shape) = InputTransform::new(config, &sample, of_data).unwrap();
         let prepared = steps.apply(values);
         assert_eq!(prepared.dims()[1..], shape);
         prepared
@@ -333,7 +329,7 @@ mod tests {
     #[test]
     fn steps_for_images_are_refused_elsewhere() {
         let error = |config: OnnxConfig, sample: &[usize]| {
-            Preparation::new(&config, sample, None).unwrap_err()
+            InputTransform::new(&config, sample, None).unwrap_err()
         };
         let plain = OnnxConfig::default;
 

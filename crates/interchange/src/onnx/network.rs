@@ -4,7 +4,7 @@ use super::feed::Feed;
 use super::file::OnnxFile;
 use super::guard;
 use super::host::OnnxInput;
-use super::images::Preparation;
+use super::images::InputTransform;
 use super::operators;
 use super::outputs::{named_output, tensor_named};
 use super::plans::{Output, Plans};
@@ -84,7 +84,7 @@ struct Graph {
     files: Vec<PathBuf>,
     parameters: u64,
     sample: Vec<usize>,
-    preparation: Preparation,
+    transform: InputTransform,
     feed: Feed,
     plans: Plans,
     outputs: OnnxOutputs,
@@ -152,8 +152,8 @@ impl<I: OnnxInput> OnnxNetwork<I> {
         let part = guard::part(file.graph(), &wanted).map_err(unsupported)?;
         operators::check(&part, file.opset()).map_err(unsupported)?;
         sizes::check(&part).map_err(unsupported)?;
-        let steps = Preparation::new(config, &data.sample, data.normalization.as_ref());
-        let (preparation, sample) = steps.map_err(mismatch)?;
+        let steps = InputTransform::new(config, &data.sample, data.normalization.as_ref());
+        let (transform, sample) = steps.map_err(mismatch)?;
         let feed = Feed::new(file, &part, config, (&sample, I::TOKENS)).map_err(mismatch)?;
         if let (Some(known), Some(of_data)) = (feed.vocabulary, data.vocabulary)
             && of_data > known
@@ -172,7 +172,7 @@ impl<I: OnnxInput> OnnxNetwork<I> {
         let plans = Plans::new(file, part).map_err(failed)?;
 
         let device = Device::default();
-        let example = I::zeros(2, &data.sample, &device).into_host(&preparation);
+        let example = I::zeros(2, &data.sample, &device).into_host(&transform);
         let outputs = plans.run(&feed, &example).map_err(failed)?;
         let shape = |output: &Output| {
             output.shape().ok_or_else(|| {
@@ -212,7 +212,7 @@ impl<I: OnnxInput> OnnxNetwork<I> {
             files: file.files().to_vec(),
             parameters: file.parameters(),
             sample: data.sample.clone(),
-            preparation,
+            transform,
             feed,
             plans,
             outputs: config.outputs,
@@ -329,7 +329,7 @@ impl<I: OnnxInput> Network for OnnxNetwork<I> {
     fn forward_tapped(&self, input: I, taps: &mut TapRecorder) -> Response {
         let graph = &*self.graph;
         let (device, mask) = (input.device(), input.mask());
-        let host = input.into_host(&graph.preparation);
+        let host = input.into_host(&graph.transform);
         let run = graph.plans.run(&graph.feed, &host);
         let outputs = run.unwrap_or_else(|error| graph.panic(&error));
         let values = |output: &Output| {

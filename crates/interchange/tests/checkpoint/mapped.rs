@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use burn_distill_architecture::{CheckpointTensor, NetworkConfig};
 use burn_distill_core::{DynNetwork, Network, WeightsFile, tensors};
-use burn_distill_interchange::{Checkpoint, KeyMap, Mapping, layout_of};
+use burn_distill_interchange::{Checkpoint, KeyMap, Mapping, pytorch_layout};
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ fn the_modules_of_a_network_give_the_same_names() {
     let checkpoint = open("plain.pth");
     let (network, _) = self::network("convnet-2-3", 3);
 
-    let mapping = Mapping::new(&checkpoint, &[layout_of(&network)], &KeyMap::default());
+    let mapping = Mapping::new(&checkpoint, &[pytorch_layout(&network)], &KeyMap::default());
 
     let record = mapping.read(&checkpoint).unwrap().into_record().unwrap();
     check_logits(&network.load_record(record), "by modules");
@@ -126,7 +126,7 @@ fn differences_are_listed_by_their_kind() {
     assert_eq!((longer.missing.len(), longer.unexpected.len()), (5, 0));
     let shorter = mapping(&checkpoint, "convnet-2", 3);
     assert_eq!((shorter.missing.len(), shorter.unexpected.len()), (0, 5));
-    assert_eq!(shorter.other_shapes[0].name, "fc.weight");
+    assert_eq!(shorter.shape_mismatches[0].name, "fc.weight");
     assert!(!longer.is_complete() && !shorter.is_complete());
     // Nothing in common but the classifier.
     let other = mapping(&checkpoint, "resnet8", 3);

@@ -186,7 +186,7 @@ fn a_folder_is_replaced_only_if_it_is_asked_for_and_holds_a_model_alone() {
     let network = network("mlp-9", SHAPE, 3);
     let export = |replaces, format| {
         let export = ModelExport::new(description("mlp-9", &network, SHAPE));
-        let export = export.with_format(format).replacing(replaces);
+        let export = export.with_format(format).with_replace(replaces);
         export.write(&network, &model, |_| "Another.".into())
     };
 

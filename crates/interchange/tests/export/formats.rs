@@ -4,7 +4,9 @@ use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use burn_distill_architecture::NetworkConfig;
 use burn_distill_core::{Network, any_network};
-use burn_distill_interchange::{Keys, ModelExport, ModelFormat, Quantization, load, load_into};
+use burn_distill_interchange::{
+    ModelExport, ModelFormat, Quantization, TensorKeys, load, load_into,
+};
 use std::fs;
 
 #[test]
@@ -14,9 +16,9 @@ fn a_loaded_network_has_the_logits_of_the_exported_one() {
         let input = images(3, SHAPE);
         let expected = logits(&original, input.clone());
         for (format, keys) in [
-            (ModelFormat::Burnpack, Keys::Paths),
-            (ModelFormat::SafeTensors, Keys::Paths),
-            (ModelFormat::SafeTensors, Keys::Original),
+            (ModelFormat::Burnpack, TensorKeys::Paths),
+            (ModelFormat::SafeTensors, TensorKeys::Paths),
+            (ModelFormat::SafeTensors, TensorKeys::Original),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let folder = written(&original, name, folder.path(), |export| {
@@ -177,7 +179,7 @@ fn only_safetensors_has_the_original_keys() {
     let refused = |name: &str, format| {
         let export = ModelExport::new(description(name, &original, SHAPE))
             .with_format(format)
-            .with_keys(Keys::Original);
+            .with_keys(TensorKeys::Original);
         let target = folder.path().join("model");
         let error = export.write(&original, &target, |_| String::new());
         assert!(!target.exists());

@@ -8,7 +8,7 @@ use burn_distill_data::{
     ArrayReader, ByteWindow, ColumnEncoding, Normalization, TableEncoding, TableReader,
 };
 use burn_distill_interchange::{
-    ArchitectureDescription, Keys, Model, ModelDescription, ModelExport, ModelFormat, load,
+    ArchitectureDescription, Model, ModelDescription, ModelExport, ModelFormat, TensorKeys, load,
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -117,9 +117,9 @@ fn networks_of_vectors_and_text_are_loaded_in_every_format() {
         let name = &model.1.architecture.name;
         let expected = logits(&model.0, input.clone());
         for (format, keys) in [
-            (ModelFormat::Burnpack, Keys::Paths),
-            (ModelFormat::SafeTensors, Keys::Paths),
-            (ModelFormat::SafeTensors, Keys::Original),
+            (ModelFormat::Burnpack, TensorKeys::Paths),
+            (ModelFormat::SafeTensors, TensorKeys::Paths),
+            (ModelFormat::SafeTensors, TensorKeys::Original),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let path = export(&model, folder.path(), |export| {
