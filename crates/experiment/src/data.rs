@@ -5,11 +5,11 @@ use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
 use burn_distill::core::Seed;
-use burn_distill::data::{BatchLoader, Normalization, Samples, TrainTestData, Views};
+use burn_distill::data::{BatchLoader, Samples, TrainTestData, Views};
 use burn_distill::interchange::ModelDescription;
 use burn_distill_recipe::{
-    AnyDataset, AnyInput, DataRecipe, Measured, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe,
-    Registry, Strategy, Task, TeacherRecipe, TrainingRecipe,
+    AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe, Registry,
+    Strategy, Task, TeacherRecipe, TrainingRecipe,
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -37,9 +37,9 @@ impl Data {
         Self::load_normalized(recipe, registry, None)
     }
 
-    /// Loads and splits data for a model: images without constants of their own are normalized by
-    /// those of the model, as they were measured on its training samples, and not by other ones that
-    /// are measured on this data.
+    /// Loads and splits data for a model: images and tables without constants of their own are
+    /// normalized by those of the model, which were measured on its training samples, and not by
+    /// other ones that are measured on this data.
     ///
     /// # Errors
     ///
@@ -49,13 +49,13 @@ impl Data {
         recipe: &DataRecipe,
         registry: &Registry,
     ) -> Result<Self> {
-        Self::load_normalized(recipe, registry, model.normalization.as_ref())
+        Self::load_normalized(recipe, registry, Some(model))
     }
 
     fn load_normalized(
         recipe: &DataRecipe,
         registry: &Registry,
-        known: Option<&Normalization>,
+        model: Option<&ModelDescription>,
     ) -> Result<Self> {
         let published = recipe.load(registry)?;
         let parts = Split::of(recipe).apply(&published)?;
@@ -87,7 +87,7 @@ impl Data {
              with `labels = false`",
             recipe.source.name()
         );
-        let parts = parts.normalized(known);
+        let parts = parts.normalized(model);
         let Parts {
             train,
             validation,
@@ -106,21 +106,6 @@ impl Data {
             validation,
             test,
         })
-    }
-
-    /// Encodes the rows of a table as a model does, whose means and deviations are those of its own
-    /// training rows. Other data, and a table with other columns or categories, is not changed.
-    pub fn encoded_for(mut self, model: &ModelDescription) -> Self {
-        let (Some(table), Some(encoding)) = (&model.table, self.train.encoding()) else {
-            return self;
-        };
-        if encoding.has_columns_of(&table.encoding) {
-            let measured = Measured::Columns(table.encoding.clone());
-            for part in [&mut self.train, &mut self.validation, &mut self.test] {
-                *part = part.clone().normalized_by(&measured);
-            }
-        }
-        self
     }
 
     /// Checks that each training of a recipe has a batch.

@@ -1,5 +1,6 @@
 use anyhow::{Result, ensure};
-use burn_distill::data::{Normalization, Samples, TrainTestData};
+use burn_distill::data::{Samples, TrainTestData};
+use burn_distill::interchange::ModelDescription;
 use burn_distill_recipe::{AnyDataset, DataRecipe, Measured};
 use serde::{Deserialize, Serialize};
 
@@ -70,26 +71,32 @@ impl Split {
 }
 
 impl Parts {
-    /// Returns the parts, normalized by constants that are measured on the training samples if the
-    /// data set does not have constants, or by the known ones of a network.
+    /// Returns the parts, normalized by the constants of a model, or by those that are measured on the
+    /// training samples. Data that has constants of its own is not changed.
     ///
-    /// Known constants of other channels are not used.
+    /// The constants of a model for images of other channels, or for a table of other columns, are not
+    /// used.
     ///
     /// # Errors
     ///
     /// Returns an error if the constants cannot be measured on the training samples.
-    pub fn normalized(self, known: Option<&Normalization>) -> Result<Self> {
+    pub fn normalized(self, model: Option<&ModelDescription>) -> Result<Self> {
         let Some(measured) = self.train.measured()? else {
             return Ok(self);
         };
-        let constants = match (measured, known) {
-            (Measured::Channels(measured), Some(known))
-                if known.mean.len() == measured.mean.len() =>
-            {
-                Measured::Channels(known.clone())
+        let known = model.and_then(|model| match &measured {
+            Measured::Channels(measured) => {
+                let known = model.normalization.as_ref();
+                let known = known.filter(|known| known.mean.len() == measured.mean.len());
+                known.cloned().map(Measured::Channels)
             }
-            (measured, _) => measured,
-        };
+            Measured::Columns(measured) => {
+                let known = model.table.as_ref().map(|table| &table.encoding);
+                let known = known.filter(|known| known.has_columns_of(measured));
+                known.cloned().map(Measured::Columns)
+            }
+        });
+        let constants = known.unwrap_or(measured);
         Ok(Self {
             train: self.train.normalized_by(&constants),
             validation: self.validation.normalized_by(&constants),

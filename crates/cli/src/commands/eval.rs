@@ -1,7 +1,7 @@
 use crate::args::EvalArgs;
 use crate::output::{self, note};
 use crate::{device, table};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn_distill::data::DataSource;
 use burn_distill::interchange::ModelDescription;
 use burn_distill_experiment::{Data, Evaluation, Part, check_data, data_of, open_model};
@@ -26,7 +26,6 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
         None => data_of(&args.model, &model.description, &registry)
             .with_context(|| args.model.display().to_string())?,
     };
-    let data = data.encoded_for(&model.description);
     let warning =
         check_data(&model.description, &data).with_context(|| args.model.display().to_string())?;
     if let Some(warning) = warning {
@@ -48,7 +47,13 @@ fn load(name: &str, model: &ModelDescription, registry: &Registry) -> Result<Dat
     {
         return Data::load_for(model, &parse(path, &[], registry)?.data, registry);
     }
-    let name = registry.dataset_name(name).context("--data")?;
+    let known = registry.dataset_name(name).context("--data");
+    ensure!(
+        known.is_ok() || !path.exists(),
+        "--data: {name} is neither a data set nor a recipe: write a recipe whose `[data]` has this \
+         path as `folder`, `csv`, `arrays` or `bytes`, and give it by --data recipe.toml"
+    );
+    let name = known?;
     let table: Table = [("name".to_string(), name.into())].into_iter().collect();
     let recipe: DataRecipe = table.try_into()?;
     Data::load_for(model, &recipe, registry)

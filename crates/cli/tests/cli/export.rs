@@ -162,6 +162,9 @@ fn a_model_is_not_evaluated_on_samples_it_was_trained_on() {
     assert!(message.contains("`data.split_seed = 0`"), "{message}");
     let message = refusal(&command("eval", &model, &["--data", "digit"]));
     assert!(message.contains("did you mean `digits`?"), "{message}");
+    let photos = out.path().display().to_string();
+    let message = refusal(&command("eval", &model, &["--data", photos.as_str()]));
+    assert!(message.contains("has this path as `folder`"), "{message}");
 }
 
 #[test]
