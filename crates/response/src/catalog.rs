@@ -25,6 +25,10 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::label_smoothing::entry(),
         crate::heat_map::entry(),
         crate::bounded_objective::entry(),
+        crate::several::averaged_entry(),
+        crate::several::entropy_weighted_entry(),
+        crate::several::confidence_aware_entry(),
+        crate::several::adaptive_entry(),
     ]
 }
 

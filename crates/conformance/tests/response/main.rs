@@ -24,6 +24,7 @@ mod permuted_predictions;
 mod probability_matching;
 mod proposal_classification;
 mod reverse_kl;
+mod several_teachers;
 mod skew_kl;
 mod soft_cross_entropy;
 mod soft_target;

@@ -67,9 +67,13 @@ impl Replay<'_> {
         let mut optimizer = self.optimizer.init();
         for step in steps {
             model = prepare(model, step);
-            let (stepped, output) = self.step(model, batch(step), step, &mut optimizer);
-            model = stepped;
-            self.assert_losses(&output, step);
+            // Some references skip batches that are not full.
+            let calls = self.recording.row("step_backward", step);
+            if calls.iter().any(|value| !value.is_nan()) {
+                let (stepped, output) = self.step(model, batch(step), step, &mut optimizer);
+                model = stepped;
+                self.assert_losses(&output, step);
+            }
             self.assert_state(&model, step + 1, &check);
         }
         model
