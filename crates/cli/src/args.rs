@@ -241,10 +241,13 @@ pub enum PredictFormat {
 pub struct EvalArgs {
     /// The folder of an exported model, or of a finished run.
     pub model: PathBuf,
-    /// The data: a name from `list datasets`, or a recipe, whose [data] is used. Default: the data
-    /// that the model was trained on.
+    /// The data: a name from `list datasets`, or a recipe, of which only [data] is needed. Default:
+    /// the data that the model was trained on.
     #[arg(long)]
     pub data: Option<String>,
+    /// Evaluate on all samples of other data, not only on its test samples.
+    #[arg(long, requires = "data")]
+    pub all: bool,
     /// The seed of the student of a run. Default: the first seed of the run.
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,

@@ -2,6 +2,7 @@
 
 use super::finished::FinishedRun;
 use burn_distill::interchange::{ModelDescription, ModelFormat};
+use burn_distill_recipe::without_folders;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -88,7 +89,9 @@ pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[Str
         word(&run.result()["device"]),
     ));
     line("## Recipe\n".into());
-    line(format!("```toml\n{}\n```", run.text().trim_end()));
+    // The reader has other folders, and those of the author are not for everybody.
+    let recipe = without_folders(run.text());
+    line(format!("```toml\n{}\n```", recipe.trim_end()));
     text
 }
 

@@ -364,6 +364,12 @@ impl Data {
         self.evaluation_loader(&self.validation).device(device)
     }
 
+    /// Returns the training, validation and test samples, in order and without augmentation.
+    pub fn all_loaders(&self, device: &Device) -> [Loader; 3] {
+        [&self.train, &self.validation, &self.test]
+            .map(|part| self.evaluation_loader(part).device(device))
+    }
+
     /// Returns the training and validation data of a training on `train`.
     pub fn loaders(&self, train: Loader) -> (Loader, Loader) {
         // The same objective is computed on the validation set, so it needs the same number of

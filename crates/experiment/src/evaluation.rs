@@ -51,6 +51,8 @@ pub enum Part {
     Test,
     /// Validation samples.
     Validation,
+    /// All samples, of data that the model was not trained on.
+    All,
 }
 
 impl Evaluation {
@@ -60,13 +62,14 @@ impl Evaluation {
     ///
     /// Returns an error if a batch cannot be loaded, if no sample is labeled, or if a logit is NaN.
     pub fn of(model: &Model, data: &Data, part: Part, device: &Device) -> Result<Self> {
-        let loader = match part {
-            Part::Test => data.test_loader(device),
-            Part::Validation => data.validation_loader(device),
+        let loaders = match part {
+            Part::Test => vec![data.test_loader(device)],
+            Part::Validation => vec![data.validation_loader(device)],
+            Part::All => data.all_loaders(device).into(),
         };
         let count = model.description.classes.len();
         let mut tally = Tally::new(count);
-        for batch in loader.batches() {
+        for batch in loaders.iter().flat_map(|loader| loader.batches()) {
             let batch = batch?;
             let response = model.network.forward(batch.view().clone());
             let logits = response
@@ -98,14 +101,14 @@ impl Evaluation {
     }
 }
 
-/// Checks that a model fits some data and was trained on none of its test samples. Returns a
+/// Checks that a model fits some data and was trained on none of the samples of a part. Returns a
 /// warning if the latter is not known.
 ///
 /// # Errors
 ///
 /// Returns an error about the difference between the inputs, classes or normalization, or with the
 /// number of test samples that the model was trained on.
-pub fn check_data(model: &ModelDescription, data: &Data) -> Result<Option<String>> {
+pub fn check_data(model: &ModelDescription, data: &Data, part: Part) -> Result<Option<String>> {
     let expected = data.provenance(&model.architecture.name, "distilled", 0);
     let known = origin_of(model);
     let origin = Provenance {
@@ -131,12 +134,22 @@ pub fn check_data(model: &ModelDescription, data: &Data) -> Result<Option<String
         )));
     };
     match data.test_samples_seen(&known) {
+        None if known.name == data.name() => Ok(Some(format!(
+            "the model was trained on {} with other samples than these, training and test set \
+             together (SHA-256 {}): {unknown}",
+            known.name, known.sha256
+        ))),
         None => Ok(Some(format!(
             "the model was trained on other data than {} ({}, SHA-256 {}): {unknown}",
             data.name(),
             known.name,
             known.sha256
         ))),
+        Some(_) if part == Part::All => anyhow::bail!(
+            "the model was trained on a part of {}, so that its accuracy on all samples would be too \
+             good: evaluate it on the test samples alone, or on other data",
+            data.name()
+        ),
         Some(0) => Ok(None),
         Some(seen) => {
             let split = &known.split;

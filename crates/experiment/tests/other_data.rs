@@ -63,13 +63,13 @@ fn other_images_are_normalized_as_those_of_the_training_of_the_model() {
     let data = Data::load_for(&model.description, &other, &registry).unwrap();
     let used = data.provenance("mlp-4", "student", 0).normalization;
     assert_eq!(used, Some(constants));
-    let warning = check_data(&model.description, &data).unwrap();
+    let warning = check_data(&model.description, &data, Part::Test).unwrap();
     assert!(warning.unwrap().contains("does not record its data"));
     let evaluation = Evaluation::of(&model, &data, Part::Test, &device).unwrap();
     assert_eq!(evaluation.samples, data.sizes()[2]);
 
     // The constants of the other data would be those of other images.
     let data = Data::load(&other, &registry).unwrap();
-    let error = check_data(&model.description, &data).unwrap_err();
+    let error = check_data(&model.description, &data, Part::Test).unwrap_err();
     assert!(error.to_string().contains("are normalized by"), "{error}");
 }

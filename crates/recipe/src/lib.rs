@@ -59,7 +59,8 @@ pub use network::seeded;
 pub use notices::Notices;
 pub use onnx::*;
 pub use parts::*;
-pub use read::{parse, read};
+pub use paths::without_folders;
+pub use read::{parse, parse_data, read};
 pub use recipe::Recipe;
 pub use registry::*;
 pub use strategy::{

@@ -2,7 +2,8 @@
 
 use super::Recipe;
 use super::fault::Fault;
-use crate::data::SourceRecipe;
+use crate::data::{DataRecipe, SourceRecipe};
+use crate::registry::Registry;
 use toml::de::{DeTable, DeValue};
 
 /// Writes each name of a network and of the data set as the registry has it, where the recipe has
@@ -13,15 +14,25 @@ use toml::de::{DeTable, DeValue};
 /// Returns an error at the key of a name that the registry does not know.
 pub fn resolve(recipe: &mut Recipe) -> Result<(), Fault> {
     let registry = recipe.registry.clone();
-    if let SourceRecipe::Named { name } = &mut recipe.data.source {
-        let known = registry.dataset_name(name);
-        *name = known.map_err(|error| at("data.name", error))?.into();
-    }
+    recipe.data = resolve_data(recipe.data.clone(), &registry)?;
     for (key, model) in recipe.models_mut() {
         let network = registry.network(model);
         model.name = network.map_err(|error| at(&key, error))?.name();
     }
     Ok(())
+}
+
+/// Returns data with the name of the data set as the registry has it.
+///
+/// # Errors
+///
+/// Returns an error at the key of the name if the registry does not know it.
+pub fn resolve_data(mut data: DataRecipe, registry: &Registry) -> Result<DataRecipe, Fault> {
+    if let SourceRecipe::Named { name } = &mut data.source {
+        let known = registry.dataset_name(name);
+        *name = known.map_err(|error| at("data.name", error))?.into();
+    }
+    Ok(data)
 }
 
 fn at(key: &str, error: anyhow::Error) -> Fault {

@@ -10,40 +10,57 @@ const PATHS: [&str; 4] = ["classes", "file", "onnx", "weights"];
 /// A run can then be resumed from another folder, and a recipe can have paths of its file and of
 /// the command line, which are relative to different folders.
 pub fn make_absolute(recipe: &mut Table, folder: &Path) {
+    for_each(recipe, &|path| {
+        // An empty path stays empty and is refused later: joined, it would be the folder.
+        match path.is_empty() {
+            true => String::new(),
+            false => absolute(&folder.join(path)).to_string_lossy().into_owned(),
+        }
+    });
+}
+
+/// Returns a recipe in TOML with the names of files and folders in place of their paths, for readers
+/// who do not have them. A text that is not TOML is not changed.
+pub fn without_folders(recipe: &str) -> String {
+    let Ok(mut table) = recipe.parse::<Table>() else {
+        return recipe.to_string();
+    };
+    for_each(&mut table, &|path| {
+        let name = Path::new(path).file_name();
+        name.map_or(path.to_string(), |name| name.to_string_lossy().into_owned())
+    });
+    toml::to_string_pretty(&table).unwrap_or_default()
+}
+
+/// Replaces each path in a recipe.
+fn for_each(recipe: &mut Table, change: &impl Fn(&str) -> String) {
     if let Some(teacher) = recipe.get_mut("teacher") {
-        in_value(teacher, folder);
+        in_value(teacher, change);
     }
     if let Some(Value::Table(data)) = recipe.get_mut("data") {
         for key in path_keys(data) {
             if let Some(Value::String(path)) = data.get_mut(key) {
-                in_path(path, folder);
+                *path = change(path);
             }
         }
     }
 }
 
-fn in_value(value: &mut Value, folder: &Path) {
+fn in_value(value: &mut Value, change: &impl Fn(&str) -> String) {
     match value {
-        Value::Array(list) => list.iter_mut().for_each(|value| in_value(value, folder)),
+        Value::Array(list) => list.iter_mut().for_each(|value| in_value(value, change)),
         Value::Table(table) => {
             // The names of taps are free.
             for (key, value) in table.iter_mut().filter(|(key, _)| *key != "taps") {
                 match value {
-                    Value::String(path) if PATHS.contains(&key.as_str()) => in_path(path, folder),
+                    Value::String(path) if PATHS.contains(&key.as_str()) => *path = change(path),
                     // Names of tensors.
                     _ if key == "keys" => {}
-                    value => in_value(value, folder),
+                    value => in_value(value, change),
                 }
             }
         }
         _ => {}
-    }
-}
-
-fn in_path(path: &mut String, folder: &Path) {
-    // An empty path stays empty and is refused later: joined, it would be the folder.
-    if !path.is_empty() {
-        *path = absolute(&folder.join(&path)).to_string_lossy().into_owned();
     }
 }
 
@@ -107,6 +124,16 @@ mod tests {
 
         let again = format!("teacher = {{ weights = '{}' }}", first[0]);
         assert_eq!(weights(&again, Path::new("elsewhere")), first);
+    }
+
+    #[test]
+    fn a_recipe_for_others_has_no_folders() {
+        let recipe =
+            "name = 'a/b'\n[data]\nfolder = '/home/me/photos'\n[teacher]\nweights = '/x/a.bpk'";
+        let found: Table = without_folders(recipe).parse().unwrap();
+        let expected = "name = 'a/b'\n[data]\nfolder = 'photos'\n[teacher]\nweights = 'a.bpk'";
+        assert_eq!(found, expected.parse().unwrap());
+        assert_eq!(without_folders("= no TOML"), "= no TOML");
     }
 
     #[test]

@@ -74,6 +74,29 @@ pub fn parse(path: &Path, overridden: &[String], registry: &Registry) -> Result<
     Ok(recipe)
 }
 
+/// Reads the data of a recipe, of which the rest may be missing.
+///
+/// # Errors
+///
+/// Returns an error that names the file, the line if it is known, and the key.
+pub fn parse_data(path: &Path, registry: &Registry) -> Result<DataRecipe> {
+    let file = path.display();
+    let text = text_of(path).with_context(|| file.to_string())?;
+    let mut table = table_of(&text).with_context(|| file.to_string())?;
+    if table.keys().any(|key| key != "data") {
+        return Ok(parse(path, &[], registry)?.data);
+    }
+    paths::make_absolute(&mut table, path.parent().unwrap_or(Path::new("")));
+    let data = match table.remove("data") {
+        Some(Value::Table(data)) => DataRecipe::read(data).map_err(|fault| fault.under("data")),
+        Some(other) => Err(Fault::value("data", "a table", &other)),
+        None => Err(Fault::missing("data", None)),
+    };
+    data.and_then(|data| names::resolve_data(data, registry))
+        .map_err(|fault| tidied(in_line(fault, &text)))
+        .with_context(|| file.to_string())
+}
+
 /// Returns the recipe of a table with the changes of the command line.
 fn changed(mut table: Table, overridden: &[String], registry: &Registry) -> Result<Recipe> {
     for assignment in overridden {

@@ -77,6 +77,9 @@ pub fn typed_by<T>(table: &Table, read: impl Fn(&Table) -> Result<T, String>) ->
         while !is_about_a_value(&message) && !matches!(at(&root, &path), Some(Value::Table(_))) {
             path.pop();
         }
+        let level =
+            (0..path.len()).find(|&level| is_missing_at(&root, &path[..level], &read, &message));
+        path.truncate(level.unwrap_or(path.len()));
         let path = with_variant(&root, path, &message);
         fault(&root, &path, &message)
     })
@@ -142,6 +145,37 @@ fn next_key(
         }
         _ => None,
     }
+}
+
+/// Returns whether the key that a message misses is missing in the table at a path: with any value
+/// there, the message is another one, and not that the key is unknown.
+fn is_missing_at<T>(
+    root: &Value,
+    path: &[String],
+    read: &impl Fn(&Table) -> Result<T, String>,
+    message: &str,
+) -> bool {
+    let Some(key) = message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next())
+    else {
+        return false;
+    };
+    if at(root, path).is_none_or(|value| value.get(key).is_some()) {
+        return false;
+    }
+    let with_key = changed(root, path, |value| {
+        if let Value::Table(table) = value {
+            table.insert(key.into(), Value::Boolean(false));
+        }
+    });
+    let Value::Table(table) = &with_key else {
+        return false;
+    };
+    let unknown = format!("unknown field `{key}`");
+    read(table)
+        .err()
+        .is_none_or(|other| other != message && !other.starts_with(&unknown))
 }
 
 /// Returns whether a message is about a value, not about a key that is missing.

@@ -192,26 +192,12 @@ fn classes_of_last_layer(recipe: &Recipe, teacher: &TeacherRecipe) -> Result<Opt
             .chain([pytorch_layout(&network)])
             .collect();
         let mapping = Mapping::new(&checkpoint, &layouts, &keys);
-        Ok(match (mapping.is_complete(), checkpoint.format()) {
-            (true, _) => Some(task.classes),
-            (false, CheckpointFormat::Burnpack) => last_axes(&mapping),
-            (false, _) => mapping.other_classes().map(|(found, _)| found),
+        Ok(match mapping.is_complete() {
+            true => Some(task.classes),
+            false => mapping.other_classes().map(|(found, _)| found),
         })
     };
     read().context("`teacher.weights`")
-}
-
-/// Returns the length of the last axes of a layer, its weights and its bias, if only these differ: in
-/// Burn's format they end with the classes.
-fn last_axes(mapping: &Mapping) -> Option<usize> {
-    let only_shapes = mapping.missing.is_empty() && mapping.unexpected.is_empty();
-    let mut lengths = mapping.shape_mismatches.iter().map(|it| {
-        let (found, expected) = (it.found.split_last()?, it.expected.split_last()?);
-        (found.1 == expected.1).then_some(*found.0)
-    });
-    let first = lengths.next().flatten().filter(|_| only_shapes)?;
-    let is_layer = mapping.shape_mismatches.len() <= 2;
-    (is_layer && lengths.all(|length| length == Some(first))).then_some(first)
 }
 
 /// Returns the options of images that prepare them as for the teacher.

@@ -45,10 +45,11 @@ pub fn catalog() -> &'static [CatalogEntry] {
 mod tests {
     use super::*;
     use crate::{
-        BoundedRegressionLossConfig, BoundedRegressionTerm, DecoupledLossConfig, DistLossConfig,
-        DistillationTokenLossConfig, HeatMapLossConfig, JensenShannonLossConfig,
-        LabelSmoothingLossConfig, LearnedTemperatureConfig, LogitMatchingLossConfig,
-        MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
+        AdaptiveEnsembleLossConfig, AveragedTeachersLossConfig, BoundedRegressionLossConfig,
+        BoundedRegressionTerm, ConfidenceAwareLossConfig, DecoupledLossConfig, DistLossConfig,
+        DistillationTokenLossConfig, EntropyWeightedLossConfig, HeatMapLossConfig,
+        JensenShannonLossConfig, LabelSmoothingLossConfig, LearnedTemperatureConfig,
+        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
         ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
         SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
@@ -105,6 +106,10 @@ mod tests {
             NamedLoss::name(&LabelSmoothingLossConfig::new().init()),
             HeatMapLossConfig::new().init().name(),
             BoundedRegressionTerm::from(BoundedRegressionLossConfig::new().init()).name(),
+            AveragedTeachersLossConfig::new().init(2).name(),
+            EntropyWeightedLossConfig::new().init(2).name(),
+            ConfidenceAwareLossConfig::new().init(2).name(),
+            AdaptiveEnsembleLossConfig::new().init(2).name(),
         ];
         assert_eq!(names, expected);
     }

@@ -6,7 +6,7 @@ use burn_distill::data::DataSource;
 use burn_distill::interchange::ModelDescription;
 use burn_distill_experiment::{Data, Evaluation, Part, check_data, data_of, open_model};
 use burn_distill_recipe::text::grouped;
-use burn_distill_recipe::{DataRecipe, Registry, parse};
+use burn_distill_recipe::{DataRecipe, Registry, parse_data};
 use std::path::Path;
 use toml::Table;
 
@@ -26,16 +26,20 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
         None => data_of(&args.model, &model.description, &registry)
             .with_context(|| args.model.display().to_string())?,
     };
-    let warning =
-        check_data(&model.description, &data).with_context(|| args.model.display().to_string())?;
+    let part = match args.all {
+        true => Part::All,
+        false => Part::Test,
+    };
+    let warning = check_data(&model.description, &data, part)
+        .with_context(|| args.model.display().to_string())?;
     if let Some(warning) = warning {
         note(format_args!("warning: {warning}"));
     }
-    let evaluation = Evaluation::of(&model, &data, Part::Test, &device)?;
+    let evaluation = Evaluation::of(&model, &data, part, &device)?;
     if args.json {
         return output::print(serde_json::to_string_pretty(&evaluation)?);
     }
-    output::print(text(&evaluation, args.wide))
+    output::print(text(&evaluation, part, args.wide))
 }
 
 /// Loads the data of that name, or the data of a recipe, for a model.
@@ -45,13 +49,13 @@ fn load(name: &str, model: &ModelDescription, registry: &Registry) -> Result<Dat
         .extension()
         .is_some_and(|extension| extension == "toml")
     {
-        return Data::load_for(model, &parse(path, &[], registry)?.data, registry);
+        return Data::load_for(model, &parse_data(path, registry)?, registry);
     }
     let known = registry.dataset_name(name).context("--data");
     ensure!(
         known.is_ok() || !path.exists(),
-        "--data: {name} is neither a data set nor a recipe: write a recipe whose `[data]` has this \
-         path as `folder`, `csv`, `arrays` or `bytes`, and give it by --data recipe.toml"
+        "--data: {name} is neither a data set nor a recipe: write a file recipe.toml whose `[data]` has \
+         this path as `folder`, `csv`, `arrays` or `bytes`, and give it by --data recipe.toml"
     );
     let name = known?;
     let table: Table = [("name".to_string(), name.into())].into_iter().collect();
@@ -59,7 +63,7 @@ fn load(name: &str, model: &ModelDescription, registry: &Registry) -> Result<Dat
     Data::load_for(model, &recipe, registry)
 }
 
-fn text(evaluation: &Evaluation, wide: bool) -> String {
+fn text(evaluation: &Evaluation, part: Part, wide: bool) -> String {
     let shown = match wide {
         true => evaluation.classes.len(),
         false => CLASSES,
@@ -83,12 +87,16 @@ fn text(evaluation: &Evaluation, wide: bool) -> String {
         count => format!("\n{count} classes are left out: --wide shows them."),
     };
     format!(
-        "{} test samples of {}\n\
+        "{} of {}\n\
          accuracy                  {:>8.2} %\n\
          negative log-likelihood   {:>8.4}\n\
          calibration error         {:>8.2} %\n\n\
          {classes}{hidden}",
-        grouped(evaluation.samples),
+        match part {
+            Part::Test => format!("{} test samples", grouped(evaluation.samples)),
+            Part::Validation => format!("{} validation samples", grouped(evaluation.samples)),
+            Part::All => format!("all {} labeled samples", grouped(evaluation.samples)),
+        },
         evaluation.data,
         100.0 * evaluation.accuracy,
         evaluation.negative_log_likelihood,

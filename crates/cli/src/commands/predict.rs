@@ -1,8 +1,8 @@
 use crate::args::{PredictArgs, PredictFormat};
-use crate::output;
+use crate::output::{self, note};
 use crate::{device, table};
 use anyhow::{Context, Result, ensure};
-use burn_distill::interchange::Model;
+use burn_distill::interchange::{FileSamples, Model};
 use burn_distill_experiment::open_model;
 use burn_distill_recipe::Registry;
 use serde_json::json;
@@ -20,27 +20,67 @@ pub fn predict(args: &PredictArgs, registry: &Registry) -> Result<()> {
         args,
         rows: Vec::new(),
     };
+    let mut refused = 0;
     for file in &args.files {
-        let samples = model.open(file)?;
-        for first in (0..samples.len()).step_by(BATCH) {
-            let batch = first..samples.len().min(first + BATCH);
-            let probabilities = model
-                .probabilities(samples.input(batch.clone()))
-                .with_context(|| file.display().to_string())?;
-            for (sample, probabilities) in batch.zip(&probabilities) {
-                let ranked: Vec<_> = model
-                    .ranked(probabilities)
-                    .iter()
-                    .take(args.top)
-                    .map(|class| (class.class.to_string(), class.probability))
-                    .collect();
-                // Counted from 1, as lines are.
-                let row = samples.are_rows().then_some(sample + 1);
-                lines.add(file, row, &ranked)?;
+        match classify(&model, file, &mut lines)? {
+            Ok(()) => {}
+            Err(error) if args.files.len() == 1 => return Err(error),
+            Err(error) => {
+                note(format_args!("error: {error:#}"));
+                refused += 1;
             }
         }
     }
-    lines.finish()
+    lines.finish()?;
+    ensure!(
+        refused == 0,
+        "{refused} of {} files are not classified, for the reasons above",
+        args.files.len()
+    );
+    Ok(())
+}
+
+/// Adds the classes of the samples in a file.
+///
+/// # Errors
+///
+/// The outer error is about the output, the inner one about the file.
+fn classify(model: &Model, file: &Path, lines: &mut Lines<'_>) -> Result<Result<()>> {
+    let args = lines.args;
+    let samples = match open(model, file) {
+        Ok(samples) => samples,
+        Err(error) => return Ok(Err(error)),
+    };
+    for first in (0..samples.len()).step_by(BATCH) {
+        let batch = first..samples.len().min(first + BATCH);
+        let probabilities = model.probabilities(samples.input(batch.clone()));
+        let probabilities = match probabilities.with_context(|| file.display().to_string()) {
+            Ok(probabilities) => probabilities,
+            Err(error) => return Ok(Err(error)),
+        };
+        for (sample, probabilities) in batch.zip(&probabilities) {
+            let ranked: Vec<_> = model
+                .ranked(probabilities)
+                .iter()
+                .take(args.top)
+                .map(|class| (class.class.to_string(), class.probability))
+                .collect();
+            // Counted from 1, as lines are.
+            let row = samples.are_rows().then_some(sample + 1);
+            lines.add(file, row, &ranked)?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn open<'a>(model: &'a Model, file: &Path) -> Result<FileSamples<'a>> {
+    ensure!(
+        !file.is_dir(),
+        "{}: this is a folder: give the files in it, such as {}",
+        file.display(),
+        file.join("*").display()
+    );
+    Ok(model.open(file)?)
 }
 
 /// Adds the columns of the command line to those of tables that the model does not read.

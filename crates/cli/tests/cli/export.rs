@@ -233,6 +233,34 @@ fn files_that_are_no_images_are_refused_by_their_names() {
     }
     let message = refusal(&command("predict", &model, &["no.png"]));
     assert!(message.contains("no.png"), "{message}");
+    let folder = out.path().display().to_string();
+    let message = refusal(&command("predict", &model, &[&folder]));
+    assert!(message.contains("give the files in it"), "{message}");
+
+    // The others are classified all the same.
+    let good = out.path().join("good.png");
+    image::GrayImage::new(8, 8).save(&good).unwrap();
+    let good = good.display().to_string();
+    let empty = out.path().join("empty.png").display().to_string();
+    let files = [&empty, &good, "no.png"].map(|file: &str| file);
+    let output = command(
+        "predict",
+        &model,
+        &[&files[..], &["--format", "csv"]].concat(),
+    );
+    assert!(!output.status.success());
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(lines.contains("good.png,,1,"), "{lines}");
+    assert!(!lines.contains("empty.png"), "{lines}");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        errors.contains("2 of 3 files are not classified"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("empty.png") && errors.contains("no.png"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -204,20 +204,17 @@ fn a_model_of_a_table_is_evaluated_on_its_data_and_on_another_table() {
     let rows = csv.lines().enumerate().filter(|(line, _)| line % 3 != 1);
     let rows: Vec<_> = rows.map(|(_, row)| row).collect();
     fs::write(folder.path().join("penguins.csv"), rows.join("\n")).unwrap();
+    // Only the data of a recipe is needed.
     let recipe = fs::read_to_string(own_data("penguins.toml")).unwrap();
-    let test = "csv = \"penguins.csv\"\ntest_csv = \"penguins.csv\"";
-    let recipe = recipe.replace("csv = \"penguins.csv\"", test);
+    let mut recipe: toml::Table = recipe.parse().unwrap();
+    recipe.retain(|key, _| key == "data");
     let other = folder.path().join("other.toml");
-    fs::write(&other, recipe).unwrap();
+    fs::write(&other, recipe.to_string()).unwrap();
 
     let [_, model] = exported;
-    let evaluation = stdout(&command(&[
-        "eval",
-        model,
-        "--data",
-        &shown(other),
-        "--json",
-    ]));
+    let other = shown(other);
+    let arguments = ["eval", model, "--data", &other, "--all", "--json"];
+    let evaluation = stdout(&command(&arguments));
     let evaluation: Value = serde_json::from_str(&evaluation).unwrap();
     let lines = predicted(model, &[&shown(folder.path().join("penguins.csv"))]);
     let labels = rows[1..].iter().map(|row| row.split(',').next().unwrap());
@@ -229,6 +226,12 @@ fn a_model_of_a_table_is_evaluated_on_its_data_and_on_another_table() {
     assert_eq!(
         evaluation["accuracy"],
         correct.count() as f64 / lines.len() as f64
+    );
+    let own = shown(own_data("penguins.toml"));
+    let message = refusal(&["eval", model, "--data", &own, "--all"]);
+    assert!(
+        message.contains("was trained on a part of penguins.csv"),
+        "{message}"
     );
 }
 

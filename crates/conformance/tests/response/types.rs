@@ -32,10 +32,23 @@ fn configurations_survive_json() {
     assert_round_trip(&ProposalClassificationLossConfig::new().with_background(20));
     assert_round_trip(&BoundedRegressionLossConfig::new().with_margin(1.0));
     assert_round_trip(&HeatMapLossConfig::new());
+    assert_round_trip(&AveragedTeachersLossConfig::new().with_average(TeacherAverage::Logits));
+    assert_round_trip(&EntropyWeightedLossConfig::new().with_temperature(2.0));
+    assert_round_trip(&ConfidenceAwareLossConfig::new().with_temperature(2.0));
+    assert_round_trip(&AdaptiveEnsembleLossConfig::new().with_tolerance(0.5));
 }
 
 #[test]
 fn types_can_be_shared() {
+    assert_shareable::<AdaptiveEnsembleLoss>();
+    assert_shareable::<AdaptiveEnsembleLossConfig>();
+    assert_shareable::<AveragedTeachersLoss>();
+    assert_shareable::<AveragedTeachersLossConfig>();
+    assert_shareable::<TeacherAverage>();
+    assert_shareable::<ConfidenceAwareLoss>();
+    assert_shareable::<ConfidenceAwareLossConfig>();
+    assert_shareable::<EntropyWeightedLoss>();
+    assert_shareable::<EntropyWeightedLossConfig>();
     assert_shareable::<TargetHeatMaps>();
     assert_shareable::<TargetHeatMapsTerm>();
     assert_shareable::<BatchObjective<DistLoss>>();

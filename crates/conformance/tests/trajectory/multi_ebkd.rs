@@ -20,7 +20,7 @@ fn several_teachers_train_a_student_as_in_the_repository_of_ca_mkd() {
     let soft = EntropyWeightedLossConfig::new().with_temperature(4.0);
     let objective = (
         CrossEntropyObjective::new(1.0),
-        Weighted::new(soft.init(3), 1.0),
+        Weighted::of(soft.init(3), 1.0),
     );
 
     let replay = Replay {

@@ -74,10 +74,16 @@ impl ByteWindow {
     ///
     /// # Errors
     ///
-    /// Returns [`DataError::Io`] if the file cannot be read.
+    /// Returns [`DataError::Io`] if the file cannot be read or is empty.
     pub fn read(self, path: &Path) -> Result<Vec<u16>, DataError> {
-        let tokens = File::open(path).and_then(|file| self.read_from(file));
-        tokens.map_err(|error| DataError::io(path, error))
+        let read = || {
+            let file = File::open(path)?;
+            match file.metadata()?.len() {
+                0 => Err(io::Error::other("the file is empty")),
+                _ => self.read_from(file),
+            }
+        };
+        read().map_err(|error| DataError::io(path, error))
     }
 
     /// Returns whether each position holds a byte; at least the first counts as one, since no network

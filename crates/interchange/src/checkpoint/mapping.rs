@@ -103,6 +103,22 @@ pub struct ShapeMismatch {
     pub expected: Vec<usize>,
 }
 
+impl ShapeMismatch {
+    /// Returns the numbers of classes of the checkpoint and of the network, if the shapes are those
+    /// of the weights or the bias of a last layer.
+    fn classes(&self) -> Option<(usize, usize)> {
+        let (found, expected) = (&self.found[..], &self.expected[..]);
+        // The weights begin with the classes in PyTorch, and end with them in burn.
+        let first = found.split_first().zip(expected.split_first());
+        let last = found.split_last().zip(expected.split_last());
+        let same_rest = |((found, rest), (expected, other)): ((&usize, _), (&usize, _))| {
+            let (rest, other): (&[usize], &[usize]) = (rest, other);
+            (rest == other).then_some((*found, *expected))
+        };
+        first.and_then(same_rest).or(last.and_then(same_rest))
+    }
+}
+
 impl Mapping {
     /// Assigns the tensors of a checkpoint to those of a network.
     ///
@@ -193,11 +209,7 @@ impl Mapping {
     /// is for another number of classes.
     pub fn other_classes(&self) -> Option<(usize, usize)> {
         let only_shapes = self.missing.is_empty() && self.unexpected.is_empty();
-        let mut counts = self.shape_mismatches.iter().map(|it| {
-            let (found, expected) = (it.found.split_first()?, it.expected.split_first()?);
-            // Weights and bias begin with the classes, and agree in the rest.
-            (found.1 == expected.1).then_some((*found.0, *expected.0))
-        });
+        let mut counts = self.shape_mismatches.iter().map(ShapeMismatch::classes);
         let first = counts.next().flatten().filter(|_| only_shapes)?;
         // The weights of one layer, or those of the two heads of a network with a distillation token,
         // with their biases.

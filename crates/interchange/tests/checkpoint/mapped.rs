@@ -106,6 +106,17 @@ fn a_head_for_other_classes_is_told_from_other_differences() {
         "10 of 12 tensors fit\n  2 of another shape: `fc.weight` [3, 3] instead of [10, 3], \
          `fc.bias` [3] instead of [10]"
     );
+    // The weights of burn end with the classes.
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own.bpk");
+    let (network, _) = network("convnet-2-3", 3);
+    let weights = WeightsFile::new(network.into_record()).unwrap();
+    weights.write(&own).unwrap();
+    let own = Checkpoint::open(&own).unwrap();
+    assert_eq!(
+        mapping(&own, "convnet-2-3", 10).other_classes(),
+        Some((3, 10))
+    );
     let wider = mapping(&checkpoint, "convnet-2-4", 3);
     assert_eq!(wider.other_classes(), None);
     assert!(wider.to_string().contains("and 2 more"), "{wider}");

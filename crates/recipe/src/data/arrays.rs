@@ -47,7 +47,8 @@ pub struct ArraysConfig {
     /// Name of the labels of the test set. Default: `y_key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_y_key: Option<String>,
-    /// Order of the axes of images, if the samples are images. Default: `nchw` for four axes.
+    /// Order of the axes of images, if the samples are images. Default: `nchw` for four axes, unless
+    /// only the last one has the length of channels: 1, 3 or 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<ImageLayout>,
     /// Number of different tokens, if the samples are tokens: every token is below it.
@@ -297,6 +298,13 @@ impl ArraysConfig {
         }
         let layout = match (self.layout, samples.shape()) {
             (Some(layout), _) => layout,
+            (None, [_, axis, _, last]) if !is_channels(*axis) && is_channels(*last) => bail!(
+                "{}: images are [samples, channels, height, width], but the array {:?} has {axis} \
+                 channels then: set `layout = \"nhwc\"` if its last axis holds the channels, and \
+                 `layout = \"nchw\"` if not",
+                path.display(),
+                samples.shape()
+            ),
             (None, [_, _, _, _]) => ImageLayout::Nchw,
             (None, [_, _] | [_, _, _]) => {
                 return Ok(ArrayDataset::number_array(name, samples, labels, classes)?.into());
@@ -323,6 +331,11 @@ impl ArraysConfig {
         });
         Ok(AnyDataset::MeasuredImages(images?))
     }
+}
+
+/// Returns whether images usually have this number of channels: gray, RGB, or RGB with transparency.
+fn is_channels(axis: usize) -> bool {
+    matches!(axis, 1 | 3 | 4)
 }
 
 fn file_name(path: &Path) -> String {

@@ -30,6 +30,21 @@ pub fn error(text: &str, overridden: &[&str]) -> String {
 }
 
 #[test]
+fn a_missing_table_is_not_looked_for_in_another_one() {
+    let missing = |text: &str| {
+        let error = error(text, &[]);
+        error.split_once(".toml: ").unwrap().1.to_string()
+    };
+    assert_eq!(
+        missing("name = 'test'\n[data]\nname = 'digits'"),
+        "`student` is missing"
+    );
+    assert_eq!(missing("name = 'test'\n[student]"), "`data` is missing");
+    let no_model = "name = 'test'\n[data]\nname = 'digits'\n[student]\ntraining = { epochs = 1 }";
+    assert_eq!(missing(no_model), "`student.model` is missing");
+}
+
+#[test]
 fn a_short_recipe_has_defaults() {
     let recipe = recipe(RECIPE, &[]).unwrap();
 

@@ -54,17 +54,18 @@ impl Check for AdaptiveEnsembleLossConfig {
 /// Adaptive ensemble distillation (AEKD), on logits: the [soft-target loss](crate::SoftTargetLoss)
 /// against several teachers, weighted such that their gradients conflict least.
 ///
-/// With `T` the `temperature`, `C` the `tolerance`, `B` rows, `q = softmax(student / T)` and `pₘ =
+/// With `T` the `temperature`, `C` the `tolerance`, `q = softmax(student / T)` and `pₘ =
 /// softmax(teacherₘ / T)`,
 ///
 /// ```text
 /// Lₘ = T² mean over rows of KL(pₘ ‖ q)
-/// gₘ = ∂Lₘ / ∂student = T / B · (q − pₘ)
+/// gₘ = mean over rows of T (q − pₘ)
 /// α  = argmin ‖Σₘ αₘ gₘ‖²  over  Σₘ αₘ = 1, 0 ≤ αₘ ≤ C
 /// L  = Σₘ αₘ Lₘ
 /// ```
 ///
-/// The weights `α` are constants, computed for every batch by 50 accelerated steps of projected
+/// `gₘ` is the gradient of `Lₘ` by the logits of the student, averaged over the rows as in the public
+/// code: a vector of one number per class. The weights `α` are constants, computed for every batch by 50 accelerated steps of projected
 /// gradient descent on the device, to about three digits. `C = 1` is the minimum-norm solution of
 /// multi-objective optimization, and `C = 1 / M` the average. No gradient flows to the teachers.
 /// Half precision is widened to single.
@@ -152,14 +153,12 @@ impl AdaptiveEnsembleLoss {
         mask: Option<&Tensor<1, Bool>>,
     ) -> Tensor<2> {
         assert_teachers(&student, self.teachers, teachers);
-        let [rows, num_classes] = student.dims();
         let probabilities =
             |logits: Tensor<2>| tempered_log_softmax(logits, self.temperature).exp();
         let q = probabilities(student.without_autodiff());
         let gradients = teachers.iter().map(|teacher| {
             let p = probabilities(teacher.clone().without_autodiff()).cast(q.dtype());
-            let gradient = zero_rows(q.clone().sub(p), mask);
-            gradient.reshape([1, rows * num_classes])
+            zero_rows(q.clone().sub(p), mask).sum_dim(0)
         });
         // A common factor of the gradients does not change the weights.
         let gradients = Tensor::cat(gradients.collect(), 0);

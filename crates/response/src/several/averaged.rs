@@ -3,14 +3,13 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{
-    at_least_f32, kl_divergence_rows, masked_mean, tempered_log_softmax,
+    at_least_f32, connected_zero, kl_divergence_rows, masked_mean, tempered_log_softmax,
 };
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
     check, one_line_display,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Quantity that an [`AveragedTeachersLoss`] averages over the teachers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,16 +24,6 @@ pub enum TeacherAverage {
     Probabilities,
     /// The logits of the teachers.
     Logits,
-}
-
-impl fmt::Display for TeacherAverage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Losses => "losses",
-            Self::Probabilities => "probabilities",
-            Self::Logits => "logits",
-        })
-    }
 }
 
 /// Configuration to create an [averaged-teachers loss](AveragedTeachersLoss) using the [init
@@ -157,7 +146,11 @@ pub struct AveragedTeachersLoss {
     pub weights: Vec<f64>,
 }
 
-one_line_display!(AveragedTeachersLoss: average, temperature, teachers = |loss| Some(&loss.weights.len()));
+one_line_display!(
+    AveragedTeachersLoss: ?average,
+    temperature,
+    teachers = |loss| Some(&loss.weights.len())
+);
 
 impl AveragedTeachersLoss {
     /// Computes the loss of a batch.
@@ -178,6 +171,9 @@ impl AveragedTeachersLoss {
         mask: Option<Tensor<1, Bool>>,
     ) -> Tensor<1> {
         assert_teachers(&student, self.weights.len(), &teachers);
+        if student.dims()[0] == 0 {
+            return connected_zero(student);
+        }
         let rows = match self.average {
             TeacherAverage::Losses => {
                 let weighted = divergences(student, &teachers, self.temperature)
@@ -340,7 +336,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`teacher_weights` must be a list of 3 numbers, one for each teacher"
+        expected = "`teacher_weights` should be a list of 3 numbers, one for each teacher, but is a list of 2"
     )]
     fn weights_of_another_number_of_teachers_are_refused() {
         let config = AveragedTeachersLossConfig::new().with_teacher_weights(vec![1.0, 2.0]);

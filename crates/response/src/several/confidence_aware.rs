@@ -117,6 +117,7 @@ impl ConfidenceAwareLoss {
             return connected_zero(student);
         }
         let divergences = divergences(student, &teachers, self.temperature);
+        let teachers = teachers.into_iter().map(Tensor::without_autodiff).collect();
         let rows = match confidence_weights(teachers, targets) {
             Some(weights) => divergences
                 .clone()

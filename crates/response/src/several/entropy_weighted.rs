@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`teachers` must be at least 2, found 1")]
+    #[should_panic(expected = "`teachers` should be at least 2, but is 1")]
     fn one_teacher_is_refused() {
         EntropyWeightedLossConfig::new().init(1);
     }

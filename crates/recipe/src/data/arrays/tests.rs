@@ -194,7 +194,14 @@ fn bytes_of_four_axes_are_images_of_any_layout() {
     let load = |file: &str, keys: &str| {
         arrays.load(&format!("arrays = '{file}'\nlabels = 'y.npy'\n{keys}"))
     };
-    let nchw = load("nchw.npy", "").unwrap().train;
+    // Three at the end are channels for most.
+    assert_eq!(
+        load("nchw.npy", "").unwrap_err(),
+        "data.arrays: nchw.npy: images are [samples, channels, height, width], but the array \
+         [2, 2, 1, 3] has 2 channels then: set `layout = \"nhwc\"` if its last axis holds the \
+         channels, and `layout = \"nchw\"` if not"
+    );
+    let nchw = load("nchw.npy", "layout = 'nchw'").unwrap().train;
     assert_eq!(nchw.shape(), InputShape::Image([2, 1, 3]));
     let expected: Vec<_> = planes
         .iter()
