@@ -1,6 +1,6 @@
 use crate::{hexadecimal, write_atomically};
 use burn::store::{ModuleRecord, RecordError};
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData};
 use burn_pack::{Bytes, Reader, Tensor, Writer};
 use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
@@ -186,6 +186,12 @@ impl WeightsFile {
     pub fn tensors(&self) -> impl Iterator<Item = (&str, TensorData)> {
         let tensors = self.tensors.iter();
         tensors.map(|tensor| (tensor.name.as_str(), data_of(tensor)))
+    }
+
+    /// Returns the type of each tensor with its path, without reading the values.
+    pub fn dtypes(&self) -> impl Iterator<Item = (&str, DType)> {
+        let tensors = self.tensors.iter();
+        tensors.map(|tensor| (tensor.name.as_str(), tensor.dtype))
     }
 
     /// Returns the path of the first tensor with a value that is NaN or infinite, if there is one.

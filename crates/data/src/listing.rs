@@ -2,6 +2,7 @@
 
 use crate::DataError;
 use crate::class_list::ClassList;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,14 @@ pub struct Listing {
     pub others: Vec<PathBuf>,
     /// Whether the classes of the samples are known. Otherwise all are 0.
     pub labeled: bool,
+}
+
+/// Returns the first class that none of the labels is of.
+pub fn empty_class(classes: &[String], labels: impl Iterator<Item = usize>) -> Option<&str> {
+    let found: HashSet<_> = labels.collect();
+    let mut classes = classes.iter().enumerate();
+    let class = classes.find(|(label, _)| !found.contains(label));
+    class.map(|(_, name)| name.as_str())
 }
 
 impl PartFolders {

@@ -1,12 +1,27 @@
 use crate::DataError;
 use flate2::read::MultiGzDecoder;
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
+
+/// Opens a file, but neither a pipe nor a device, which may wait for ever or have no end.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    match fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("this is not a regular file")),
+    }
+}
+
+/// Reads a [regular](open_file) file.
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Reads a file, decompressed if its name ends in `.gz`.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    let bytes = fs::read(path).map_err(|source| DataError::io(path, source))?;
+    let bytes = read_file(path).map_err(|source| DataError::io(path, source))?;
     if path.extension().is_some_and(|extension| extension == "gz") {
         gunzip(path, &bytes)
     } else {
@@ -62,6 +77,15 @@ pub(crate) mod tests {
             error.starts_with("a.gz: at byte 5: expected the rest of a complete gzip file"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn neither_a_folder_nor_a_device_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path(), Path::new("/dev/zero")] {
+            let error = read_file(path).unwrap_err().to_string();
+            assert_eq!(error, "this is not a regular file", "{}", path.display());
+        }
     }
 
     #[test]

@@ -244,7 +244,8 @@ impl Data {
         Some(test.filter(|id| trained_on.contains(id)).count())
     }
 
-    fn checksum(&self) -> &str {
+    /// Returns the SHA-256 of all samples and labels, before the split and the normalization.
+    pub fn checksum(&self) -> &str {
         self.checksum.get_or_init(|| self.published.checksum())
     }
 

@@ -1,7 +1,9 @@
+use super::data::Data;
 use super::lock::{Holder, Lock, LockError};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn_distill::strategy::write_atomically;
 use burn_distill_recipe::{Recipe, differences};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -12,8 +14,19 @@ const RUNS: &str = "runs";
 /// File of the recipe with its defaults and changes, in the folder of a run.
 const RECIPE: &str = "recipe.toml";
 
+/// File with the checksum of the data, in the folder of a run.
+const DATA: &str = "data.json";
+
 /// File of the lock, which the process that works in the folder of a run holds.
 const LOCK: &str = "lock";
+
+/// Record of the data that a run was started with.
+#[derive(Serialize, Deserialize)]
+struct DataRecord {
+    /// Checksum of all samples and labels.
+    sha256: String,
+    classes: Vec<String>,
+}
 
 /// Folder of one run, with all its files. It is locked against other processes.
 pub struct RunFolder {
@@ -91,10 +104,54 @@ impl RunFolder {
         } = self;
         // A folder that stays is harmless, and the error that led here is the one to report.
         let _ = fs::remove_file(path.join(RECIPE));
+        let _ = fs::remove_file(path.join(DATA));
         let _ = remove_empty_folders_in(&path);
         drop(lock);
         let _ = fs::remove_file(path.join(LOCK));
         remove_empty(&made);
+    }
+
+    /// Checks that the data of a run is the one that it was started with, which a new run records.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with both checksums if the data is another one, or if the record cannot be
+    /// read or written.
+    pub fn check_data(&self, data: &Data) -> Result<()> {
+        let file = self.join(DATA);
+        let found = DataRecord {
+            sha256: data.checksum().into(),
+            classes: data.classes().to_vec(),
+        };
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let text = serde_json::to_string_pretty(&found)?;
+                return write_atomically(&file, text.as_bytes())
+                    .with_context(|| cannot_write(&file));
+            }
+            Err(error) => return Err(error).with_context(|| file.display().to_string()),
+        };
+        let begun: DataRecord =
+            serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+        let advice = "restore the data, or start anew with another --out";
+        ensure!(
+            begun.classes == found.classes,
+            "{}: this run was started with the classes {}, but those of {} are {} now: {advice}",
+            file.display(),
+            begun.classes.join(", "),
+            data.name(),
+            found.classes.join(", ")
+        );
+        ensure!(
+            begun.sha256 == found.sha256,
+            "{}: this run was started with other data: the SHA-256 of {} is {}, but was {}: {advice}",
+            file.display(),
+            data.name(),
+            found.sha256,
+            begun.sha256
+        );
+        Ok(())
     }
 
     /// Returns the folder.
@@ -154,6 +211,16 @@ fn check_recipe(folder: &Path, recipe: &Recipe, resume: bool) -> Result<()> {
             "{} already holds a run: resume it with --resume, or name another --out",
             folder.display()
         ),
+        (false, None) if folder.is_dir() => {
+            let only_own = holds_nothing_else(folder);
+            ensure!(
+                only_own.with_context(|| folder.display().to_string())?,
+                "{} holds files that are not of a run: name another --out, so that they are not \
+                 overwritten",
+                folder.display()
+            );
+            Ok(())
+        }
         (false, None) => Ok(()),
     }
 }
@@ -228,7 +295,10 @@ fn holds_nothing_else(run: &Path) -> io::Result<bool> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            let own = folder == run && [RECIPE, LOCK].iter().any(|own| entry.file_name() == *own);
+            let own = folder == run
+                && [RECIPE, DATA, LOCK]
+                    .iter()
+                    .any(|own| entry.file_name() == *own);
             match entry.file_type()?.is_dir() {
                 true => folders.push(entry.path()),
                 false if own => {}
@@ -268,7 +338,7 @@ fn latest(runs: &Path, name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn_distill_recipe::Registry;
+    use burn_distill_recipe::{ArrayDataset, Registry};
 
     fn recipe(name: &str) -> Recipe {
         let text = format!(
@@ -305,6 +375,49 @@ mod tests {
             again.contains("already holds a run: resume it with --resume"),
             "{again}"
         );
+    }
+
+    #[test]
+    fn files_of_others_are_never_overwritten() {
+        let out = tempfile::tempdir().unwrap();
+        fs::write(out.path().join("result.json"), "mine").unwrap();
+        let error = error(&recipe("a"), out.path(), false);
+        assert!(
+            error.contains("holds files that are not of a run"),
+            "{error}"
+        );
+        assert_eq!(count(out.path()), 1);
+    }
+
+    #[test]
+    fn a_run_is_continued_only_with_its_data() {
+        let data = |labels: [usize; 4], classes: [&'static str; 2]| {
+            let registry = Registry::standard().with_dataset("points", move |_| {
+                let values = vec![1.0, 2.0, 3.0, 4.0];
+                ArrayDataset::vectors("points", 1, values, labels.to_vec(), classes)
+            });
+            let recipe = "name = 'points'\ntest = 0.25\nvalidation = 0.34".parse::<toml::Table>();
+            Data::load(&recipe.unwrap().try_into().unwrap(), &registry).unwrap()
+        };
+        let out = tempfile::tempdir().unwrap();
+        let run = open(&recipe("a"), out.path(), false).unwrap();
+        run.check_data(&data([0, 1, 0, 1], ["a", "b"])).unwrap();
+        run.check_data(&data([0, 1, 0, 1], ["a", "b"])).unwrap();
+
+        let error = run.check_data(&data([1, 0, 1, 0], ["a", "b"])).unwrap_err();
+        assert!(
+            error.to_string().contains("was started with other data"),
+            "{error}"
+        );
+        let error = run.check_data(&data([0, 1, 0, 1], ["b", "c"])).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("the classes a, b, but those of points are b, c"),
+            "{error}"
+        );
+        run.discard_if_unused();
+        assert!(!out.path().join(DATA).exists());
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Experiment<'_> {
     /// Returns an error if a training or an evaluation fails. If a network has become NaN or
     /// infinite, `result.json` records it.
     pub fn run(&self, display: Box<dyn MetricsRenderer>) -> Result<Option<ExperimentResult>> {
+        self.folder.check_data(self.data)?;
         let seeds = &self.recipe.seeds;
         let mut display = Some(display);
         let mut repetitions = Vec::with_capacity(seeds.len());

@@ -36,6 +36,18 @@ pub fn load(network: AnyNetwork, model: &str, path: &Path) -> Result<AnyNetwork>
 pub fn fill(network: AnyNetwork, model: &str, file: WeightsFile) -> Result<AnyNetwork> {
     let expected = WeightsFile::new(network.valid().into_record())?;
     check_shapes(&file.shapes(), &expected.shapes(), model)?;
+    let types: BTreeMap<_, _> = expected.dtypes().collect();
+    let other = file.dtypes().find(|(name, dtype)| {
+        let expected = types.get(name);
+        expected.is_some_and(|expected| expected.is_float() != dtype.is_float())
+    });
+    if let Some((tensor, dtype)) = other {
+        bail!(
+            "`{tensor}` holds {dtype:?}, but the weights of a {model} are {:?} there: convert them, \
+             or use weights that are not quantized",
+            types[tensor]
+        );
+    }
     if let Some(tensor) = file.first_not_finite() {
         bail!(
             "`{tensor}` has values that are infinite or not a number, as after a training that \
@@ -147,6 +159,26 @@ mod tests {
     fn refusal(name: &str, path: &Path) -> String {
         let refused = load(network(name, 2), name, path).err();
         format!("{:#}", refused.expect("the weights are refused"))
+    }
+
+    #[test]
+    fn integers_are_no_weights() {
+        let original = network("mlp-4", 1);
+        let weights = WeightsFile::new(original.clone().into_record()).unwrap();
+        let integers = weights.tensors().map(|(path, data)| {
+            let data = match path == "output.bias" {
+                true => data.convert::<i64>(),
+                false => data,
+            };
+            (path.to_string(), data)
+        });
+        let file = WeightsFile::from_tensors(integers.collect::<Vec<_>>());
+        let error = fill(original, "mlp-4", file).err().unwrap().to_string();
+        assert_eq!(
+            error,
+            "`output.bias` holds I64, but the weights of a mlp-4 are F32 there: convert them, or use \
+             weights that are not quantized"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use crate::data::path_keys;
+use std::cell::RefCell;
 use std::path::{self, Path, PathBuf};
 use toml::{Table, Value};
 
@@ -19,17 +20,25 @@ pub fn make_absolute(recipe: &mut Table, folder: &Path) {
     });
 }
 
-/// Returns a recipe in TOML with the names of files and folders in place of their paths, for readers
-/// who do not have them. A text that is not TOML is not changed.
+/// Returns the text of a recipe with the names of files and folders in place of their paths, for
+/// readers who do not have them. A text that is not TOML is not changed.
 pub fn without_folders(recipe: &str) -> String {
     let Ok(mut table) = recipe.parse::<Table>() else {
         return recipe.to_string();
     };
+    let paths = RefCell::new(Vec::new());
     for_each(&mut table, &|path| {
-        let name = Path::new(path).file_name();
-        name.map_or(path.to_string(), |name| name.to_string_lossy().into_owned())
+        paths.borrow_mut().push(path.to_string());
+        path.to_string()
     });
-    toml::to_string_pretty(&table).unwrap_or_default()
+    let written = |text: &str| Value::from(text).to_string();
+    let paths = paths.into_inner().into_iter();
+    paths.fold(recipe.to_string(), |recipe, path| {
+        match Path::new(&path).file_name() {
+            Some(name) => recipe.replace(&written(&path), &written(&name.to_string_lossy())),
+            None => recipe,
+        }
+    })
 }
 
 /// Replaces each path in a recipe.

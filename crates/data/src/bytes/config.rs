@@ -1,8 +1,8 @@
 use super::dataset::{ByteFolder, ByteFolderData};
 use super::window::ByteWindow;
 use crate::class_list::{ClassList, is_labeled, labeled};
-use crate::listing::{FileKind, Layout, Listing, PartFolders, invalid};
-use crate::{DataError, TrainTestData};
+use crate::listing::{FileKind, Layout, Listing, PartFolders, empty_class, invalid};
+use crate::{DataError, Samples, TrainTestData};
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -120,7 +120,18 @@ impl ByteFolderConfig {
             labels: self.labels,
             classes: self.classes.as_ref(),
         };
-        let train = self.part(&train, layout.train(&train)?)?;
+        let folder = train;
+        let train = self.part(&folder, layout.train(&folder)?)?;
+        let labels = train.ids().iter().map(|&id| train.label(id));
+        if let Some(class) = empty_class(train.classes(), labels).filter(|_| self.labels) {
+            return Err(invalid(
+                &folder,
+                format_args!(
+                    "no file of the class {class} has {} bytes or more: add some, or remove its folder",
+                    self.min_bytes
+                ),
+            ));
+        }
         let classes = train.classes();
         let validation = validation
             .map(|folder| self.part(&folder, layout.validation(&folder, classes)?))
@@ -138,8 +149,11 @@ impl ByteFolderConfig {
     /// Creates the data set of the listed files of a folder.
     fn part(&self, folder: &Path, mut listing: Listing) -> Result<ByteFolder, DataError> {
         let files = listing.files.len();
-        // A file that is gone by now has no bytes either.
-        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        // A file that is gone by now has no bytes either, nor has a pipe.
+        let size = |path: &Path| {
+            let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+            metadata.map_or(0, |metadata| metadata.len())
+        };
         listing
             .files
             .retain(|(path, _)| size(path) >= self.min_bytes);

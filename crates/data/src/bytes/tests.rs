@@ -76,6 +76,22 @@ fn whitespace_alone_is_one_token_of_padding() {
 }
 
 #[test]
+fn a_class_of_small_files_alone_is_refused() {
+    let folder = folder(&[("a/x", b"1"), ("b/x", b"")]);
+    assert_eq!(
+        refusal(config(&folder).load(), &folder),
+        "files: no file of the class b has 1 bytes or more: add some, or remove its folder"
+    );
+}
+
+#[test]
+fn an_empty_file_has_no_tokens() {
+    let folder = folder(&[("x", b"")]);
+    let tokens = ByteWindow::MAGIKA.read(&folder.path().join("x"));
+    assert_eq!(refusal(tokens, &folder), "files/x: the file is empty");
+}
+
+#[test]
 fn parts_have_folders_of_their_own() {
     let parts = folder(&[
         ("train/a/x", b"1"),

@@ -1,7 +1,7 @@
 use crate::DataError;
+use crate::read::open_file;
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -77,7 +77,7 @@ impl ByteWindow {
     /// Returns [`DataError::Io`] if the file cannot be read or is empty.
     pub fn read(self, path: &Path) -> Result<Vec<u16>, DataError> {
         let read = || {
-            let file = File::open(path)?;
+            let file = open_file(path)?;
             match file.metadata()?.len() {
                 0 => Err(io::Error::other("the file is empty")),
                 _ => self.read_from(file),

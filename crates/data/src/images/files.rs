@@ -2,7 +2,7 @@
 
 use super::decode::is_image;
 use crate::listing::FileKind;
-use std::fs::File;
+use crate::read::open_file;
 use std::io::Read;
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn is_sample(path: &Path, can_be_read: bool) -> bool {
 /// Returns the beginning of a file, or nothing if it cannot be read.
 fn first_bytes(path: &Path) -> Vec<u8> {
     let mut first = Vec::new();
-    let file = File::open(path);
+    let file = open_file(path);
     // What was read before an error does no harm: it is too short for an image.
     let _ = file.map(|file| file.take(32).read_to_end(&mut first));
     first

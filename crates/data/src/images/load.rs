@@ -2,7 +2,7 @@ use super::config::{BrokenImages, ImageFolderConfig};
 use super::dataset::{FolderData, ImageFolder};
 use super::files::IMAGES;
 use super::scan::{Memory, Scan, ScannedImage};
-use crate::listing::{Layout, Listing, PartFolders, invalid};
+use crate::listing::{Layout, Listing, PartFolders, empty_class, invalid};
 use crate::{DataError, TrainTestData};
 use burn_distill_core::Check;
 use std::collections::HashSet;
@@ -46,7 +46,18 @@ impl ImageFolderConfig {
             labels: self.labels,
             classes: self.classes.as_ref(),
         };
-        let train = self.part(&train, layout.train(&train)?, &memory)?;
+        let folder = train;
+        let train = self.part(&folder, layout.train(&folder)?, &memory)?;
+        let labels = train.images.iter().map(|image| image.label);
+        let is_known = train.labeled && !train.images.is_empty();
+        if let Some(class) = empty_class(&train.classes, labels).filter(|_| is_known) {
+            return Err(invalid(
+                &folder,
+                format_args!(
+                    "all images of the class {class} are broken: add others, or remove its folder"
+                ),
+            ));
+        }
         let part = |folder: Option<PathBuf>, of: &dyn Fn(&Path) -> Result<Listing, DataError>| {
             match folder {
                 Some(folder) => self.part(&folder, of(&folder)?, &memory).map(Some),

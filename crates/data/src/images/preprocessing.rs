@@ -1,10 +1,10 @@
 use super::decode::decode;
 use super::decoded::DecodedImage;
+use crate::read::read_file;
 use crate::resize::resize;
 use crate::{CropBox, DataError};
 use burn_distill_core::{Check, ConfigError, check};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 
 /// Longest side of a resized or cropped image.
@@ -90,7 +90,7 @@ impl Preprocessing {
     /// Returns [`DataError::Io`] if the file cannot be read, and [`DataError::Image`] if it is not
     /// an image, is damaged, or is smaller than the crop.
     pub fn read(&self, path: &Path) -> Result<DecodedImage, DataError> {
-        let bytes = fs::read(path).map_err(|source| DataError::io(path, source))?;
+        let bytes = read_file(path).map_err(|source| DataError::io(path, source))?;
         let image = self.decode(&bytes).map_err(|reason| DataError::Image {
             path: path.to_path_buf(),
             reason,

@@ -5,8 +5,8 @@ use super::decoded::DecodedImage;
 use super::preprocessing::Preprocessing;
 use super::progress::ScanProgress;
 use crate::DataError;
+use crate::read::read_file;
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -148,7 +148,7 @@ fn read(
     preprocessing: &Preprocessing,
     check: impl FnOnce(&Hash) -> Result<(), String>,
 ) -> Result<(Hash, DecodedImage), DataError> {
-    let bytes = fs::read(path).map_err(|source| DataError::io(path, source))?;
+    let bytes = read_file(path).map_err(|source| DataError::io(path, source))?;
     let hash = Sha256::digest(&bytes).into();
     let image = check(&hash).and_then(|()| preprocessing.decode(&bytes));
     match image {

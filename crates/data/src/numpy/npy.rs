@@ -1,7 +1,7 @@
 use super::array::NumpyArray;
 use super::header::{Fault, Header, PREFIX, description};
 use crate::DataError;
-use std::fs::File;
+use crate::read::open_file;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ impl NumpyArray {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let open = || -> io::Result<_> {
-            let file = File::open(path)?;
+            let file = open_file(path)?;
             let size = file.metadata()?.len();
             Ok((file, size))
         };

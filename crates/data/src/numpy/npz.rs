@@ -1,6 +1,7 @@
 use super::array::NumpyArray;
 use super::npy;
 use crate::DataError;
+use crate::read::open_file;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -39,7 +40,7 @@ impl NpzFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let open = || -> io::Result<_> {
-            let file = File::open(path)?;
+            let file = open_file(path)?;
             let size = file.metadata()?.len();
             Ok((file, size))
         };

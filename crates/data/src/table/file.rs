@@ -1,11 +1,12 @@
 use super::config::CsvConfig;
 use super::names::{quote, quoted};
 use crate::DataError;
+use crate::read::open_file;
 use burn_distill_core::nearest;
 use csv::{ByteRecord, Reader, ReaderBuilder, Trim};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// Table that is read row by row. Every error names the line and the column.
@@ -26,7 +27,22 @@ impl TableFile {
     /// Returns an error if the file cannot be read, or if its first line does not name all columns
     /// that are not ignored, once each.
     pub fn open(path: &Path, config: &CsvConfig) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(|error| DataError::io(path, error))?;
+        let file = open_file(path).map_err(|error| DataError::io(path, error))?;
+        let [delimiter, mark] = [config.delimiter, config.quote].map(|mark| mark as u8);
+        let unclosed = BufReader::new(&file).bytes();
+        let unclosed = unclosed_quote(unclosed, delimiter, mark);
+        if let Some(offset) = unclosed.map_err(|error| DataError::io(path, error))? {
+            return Err(DataError::Cell {
+                path: path.into(),
+                line: line_at(path, offset),
+                column: None,
+                expected: "a second quotation mark, which ends the field".into(),
+                found: "the end of the file".into(),
+            });
+        }
+        (&file)
+            .rewind()
+            .map_err(|error| DataError::io(path, error))?;
         let reader = ReaderBuilder::new()
             // Rows of other lengths are refused here, with the columns of the header.
             .flexible(true)
@@ -178,6 +194,31 @@ impl TableFile {
     }
 }
 
+/// Returns the offset of the quotation mark of a field that does not end before the end of the file,
+/// if there is one. The reader would take the rest of the file for one field.
+fn unclosed_quote(
+    bytes: impl Iterator<Item = io::Result<u8>>,
+    delimiter: u8,
+    quote: u8,
+) -> io::Result<Option<u64>> {
+    let (mut begins, mut opened) = (true, None);
+    for (offset, byte) in (0..).zip(bytes) {
+        let byte = byte?;
+        let is_mark = offset < BYTE_ORDER_MARK.len() as u64 && BYTE_ORDER_MARK.contains(&byte);
+        match opened {
+            // A doubled mark closes the field and opens it again.
+            Some(_) if byte == quote => (opened, begins) = (None, true),
+            Some(_) => {}
+            None if byte == quote && begins => opened = Some(offset),
+            None => begins = is_mark || byte == delimiter || matches!(byte, b'\n' | b'\r'),
+        }
+    }
+    Ok(opened)
+}
+
+/// Bytes at the beginning of a text in UTF-8, which the reader skips.
+const BYTE_ORDER_MARK: [u8; 3] = *b"\xef\xbb\xbf";
+
 /// Returns the line of the first byte from an offset in a file that does not end a line.
 ///
 /// The lines that the reader counts are too few where line ends are `\r\n`, or where lines are
@@ -236,6 +277,28 @@ mod tests {
                 assert_eq!(lines, [3, 4, 9], "{end:?} {mark:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_quotation_mark_without_a_second_one_is_found() {
+        let unclosed = |text: &str| {
+            let bytes = text.bytes().map(Ok);
+            unclosed_quote(bytes, b',', b'"').unwrap()
+        };
+        for text in [
+            "a,\"b\"",
+            "a,\"b\"\"c\"\n",
+            "a,b\"c\n",
+            "\"\",\"\"",
+            "\"a\"b,c",
+            "\"x\n,\"\n",
+        ] {
+            assert_eq!(unclosed(text), None, "{text}");
+        }
+        assert_eq!(unclosed("a,\"b\nc,d\n"), Some(2));
+        assert_eq!(unclosed("a,\"b\"\"\nc,d\n"), Some(5));
+        assert_eq!(unclosed("\u{feff}\"a,b\n"), Some(3));
+        assert_eq!(unclosed("a,\"\"\"b\n"), Some(4));
     }
 
     #[test]

@@ -56,6 +56,18 @@ pub(super) fn infer(config: &CsvConfig) -> Result<Schema, DataError> {
         if class.is_empty() {
             return Err(file.error(Some(label), "a class", "an empty field"));
         }
+        let is_listed = || {
+            config
+                .classes
+                .iter()
+                .flatten()
+                .any(|listed| listed == class)
+        };
+        if config.is_missing(class) && !is_listed() {
+            let expected = "a class: remove the row, or list all classes in `classes`";
+            let found = format!("{}, which marks a missing value", quote(class));
+            return Err(file.error(Some(label), expected, found));
+        }
         // A class that is not in a given list is refused with the row later.
         if classes.len() <= MOST_NAMES && !classes.contains(class) {
             classes.insert(class.to_string());

@@ -303,6 +303,16 @@ fn faults_are_named_with_line_and_column() {
         "pets.csv: line 3, column `kind`: expected a class, found an empty field"
     );
     assert_eq!(
+        plain("a,kind\n1,x\n2,NA\n"),
+        "pets.csv: line 3, column `kind`: expected a class: remove the row, or list all classes in \
+         `classes`, found `NA`, which marks a missing value"
+    );
+    assert_eq!(
+        plain("a,kind\n1,x\n2,\"y\n3,x\n4,y\n"),
+        "pets.csv: line 3: expected a second quotation mark, which ends the field, found the end of \
+         the file"
+    );
+    assert_eq!(
         plain("a,kind\n1,x\n1e40,y\n"),
         "pets.csv: line 3, column `a`: expected a finite number, below 3.4e38, found `1e40`"
     );

@@ -284,6 +284,26 @@ fn a_folder_of_broken_images_alone_is_refused() {
 }
 
 #[test]
+fn a_class_of_broken_images_alone_is_refused() {
+    let folder = photos(20);
+    for entry in fs::read_dir(folder.path().join("digit-3")).unwrap() {
+        fs::write(entry.unwrap().path(), "").unwrap();
+    }
+    let config = ImageFolderConfig {
+        broken: BrokenImages::Skip,
+        ..ImageFolderConfig::new(folder.path())
+    };
+
+    let error = error(&config);
+    assert!(
+        error.ends_with(
+            ": all images of the class digit-3 are broken: add others, or remove its folder"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_file_that_has_changed_or_is_gone_is_an_error_of_the_batch() {
     let folder = photos(10);
     let config = ImageFolderConfig {
