@@ -2,7 +2,7 @@
 
 use super::decoded::DecodedImage;
 #[cfg(feature = "images")]
-use super::{jpeg, webp};
+use super::{jpeg, png, webp};
 
 /// Largest number of pixels of an image, as in Pillow.
 #[cfg(feature = "images")]
@@ -66,7 +66,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
     let in_words = |error: image::ImageError| reason(&error.to_string());
     let of_file = bytes.len() as u64 * MOST_PIXELS_PER_BYTE;
     let most_pixels = MOST_PIXELS.min(of_file.max(ALWAYS_PIXELS));
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let without_profile = match format {
+        image::ImageFormat::Png => png::without_profile(bytes),
+        _ => bytes.into(),
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(&without_profile), format);
     // The size of the image itself is checked below; a frame of a GIF file may be larger than that.
     let mut limits = Limits::default();
     limits.max_alloc = Some(most_pixels * 8);

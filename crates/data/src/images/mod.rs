@@ -8,6 +8,8 @@ mod files;
 #[cfg(feature = "images")]
 mod jpeg;
 mod load;
+#[cfg(feature = "images")]
+mod png;
 mod preprocessing;
 mod progress;
 mod scan;

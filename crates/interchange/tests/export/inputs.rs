@@ -367,10 +367,12 @@ fn the_bytes_of_any_file_are_read_by_the_window() {
             "{name}"
         );
     }
-    // Nothing is a token of padding, which the network still attends to.
-    let path = folder.path().join("empty");
-    fs::write(&path, "").unwrap();
+    // Whitespace alone is a token of padding, which the network still attends to.
+    let path = folder.path().join("blank");
+    fs::write(&path, "\n").unwrap();
     let probabilities = model.probabilities(model.open(&path).unwrap().input(0..1));
     assert_eq!(probabilities.unwrap()[0].len(), 3);
+    fs::write(&path, "").unwrap();
+    assert!(refusal(&model, &path).ends_with("blank: the file is empty"));
     assert!(refusal(&model, &folder.path().join("no")).contains("no: "));
 }
