@@ -60,6 +60,9 @@ fn open_exported(folder: &Path, registry: &Registry, device: &Device) -> Result<
         input: description.input.clone(),
         classes: description.classes.len(),
     };
+    if let Some(plan) = registry.network(&model)?.plan(&task).with_context(file)? {
+        description.check_size(folder, plan.parameters())?;
+    }
     let network = registry
         .build(&model, &task, 0_u64, &Device::flex())
         .with_context(file)?;

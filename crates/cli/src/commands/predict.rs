@@ -1,7 +1,7 @@
 use crate::args::{PredictArgs, PredictFormat};
-use crate::output::{self, note};
+use crate::output::{self, note, visible};
 use crate::{device, table};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn_distill::interchange::{FileSamples, Model};
 use burn_distill_experiment::open_model;
 use burn_distill_recipe::Registry;
@@ -86,7 +86,14 @@ fn open<'a>(model: &'a Model, file: &Path) -> Result<FileSamples<'a>> {
 /// Adds the columns of the command line to those of tables that the model does not read.
 fn ignore(model: &mut Model, args: &PredictArgs) -> Result<()> {
     match &mut model.description.table {
-        Some(table) => table.ignore.extend(args.ignore.iter().cloned()),
+        Some(table) => {
+            let columns = &table.encoding.columns;
+            let is_input = |name: &&String| columns.iter().any(|column| column.name() == *name);
+            if let Some(name) = args.ignore.iter().find(is_input) {
+                bail!("--ignore {name}: the model needs this column: leave the option out");
+            }
+            table.ignore.extend(args.ignore.iter().cloned());
+        }
         None => ensure!(
             args.ignore.is_empty(),
             "--ignore is for the columns of CSV files, but the model takes {}: leave it out",
@@ -119,7 +126,7 @@ impl Lines<'_> {
                         String::new()
                     };
                     let percent = format!("{:.2}", 100.0 * probability);
-                    self.rows.push([sample, class.clone(), percent]);
+                    self.rows.push([visible(&sample), visible(class), percent]);
                 }
                 Ok(())
             }

@@ -186,6 +186,11 @@ fn columns_and_values_that_do_not_fit_are_named() {
     fs::write(&path, format!("{header},id\n{row},7")).unwrap();
     let ignoring = command(&["predict", model, &file, "--ignore", "id"]);
     assert!(stdout(&ignoring).contains("new.csv:1"));
+    let message = refusal(&["predict", model, &file, "--ignore", "island"]);
+    assert!(
+        message.contains("--ignore island: the model needs this column"),
+        "{message}"
+    );
     let message = refusal(&["predict", model, "new.npy"]);
     assert!(
         message.contains("new.npy: the model takes rows of a table"),

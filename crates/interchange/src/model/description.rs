@@ -171,6 +171,9 @@ impl Display for ModelFormat {
     }
 }
 
+/// Number of parameters that take so little memory that the checksum of the file is looked at first.
+const SMALL: u64 = 1 << 24;
+
 impl ModelDescription {
     /// Creates the description of a network, without its file.
     pub fn new<N: Network>(
@@ -245,6 +248,29 @@ impl ModelDescription {
             serde_json::from_value(json).map_err(|error| damaged(&path, error))?;
         description.check(&path)?;
         Ok(description)
+    }
+
+    /// Checks that the file of the weights can hold this number of parameters, before memory is taken
+    /// for a large network. A missing file is not an error here.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with both numbers if there are more than 16.8 million parameters, and more than
+    /// bytes in the file.
+    pub fn check_size(&self, folder: &Path, parameters: usize) -> Result<(), ModelError> {
+        let file = fs::metadata(folder.join(&self.weights.file));
+        match file.map(|metadata| metadata.len()) {
+            // Quantized weights have a byte each.
+            Ok(bytes) if parameters as u64 > bytes.max(SMALL) => Err(ModelError::invalid(
+                folder.join(DESCRIPTION_FILE),
+                format_args!(
+                    "`architecture` is a {} with {parameters} parameters, but {} has {bytes} bytes: \
+                     export the model again",
+                    self.architecture.name, self.weights.file
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check(&self, path: &Path) -> Result<(), ModelError> {

@@ -45,8 +45,7 @@ use std::path::Path;
 pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Model, ModelError> {
     let folder = folder.as_ref();
     let description = ModelDescription::read(folder)?;
-    let (network, table) = build(&description, device)
-        .map_err(|error| ModelError::invalid(folder.join(DESCRIPTION_FILE), error))?;
+    let (network, table) = build(&description, folder, device)?;
     let network = filled(network, &description, folder, table.as_deref())?;
     Ok(Model::new(network, description, device))
 }
@@ -77,13 +76,17 @@ type Table = Vec<CheckpointTensor>;
 /// if the file has these keys.
 fn build(
     description: &ModelDescription,
+    folder: &Path,
     device: &Device,
-) -> Result<(AnyNetwork, Option<Table>), String> {
-    let built_in = BuiltIn::of(description)?;
-    let in_words = |error: NetworkError| error.to_string();
-    let network = built_in.init(device).map_err(in_words)?;
+) -> Result<(AnyNetwork, Option<Table>), ModelError> {
+    let invalid =
+        |message: &dyn Display| ModelError::invalid(folder.join(DESCRIPTION_FILE), message);
+    let of_network = |error: NetworkError| invalid(&error);
+    let built_in = BuiltIn::of(description).map_err(|message| invalid(&message))?;
+    description.check_size(folder, built_in.parameters().map_err(of_network)?)?;
+    let network = built_in.init(device).map_err(of_network)?;
     let table = match description.weights.keys {
-        TensorKeys::Original => Some(built_in.checkpoint().map_err(in_words)?),
+        TensorKeys::Original => Some(built_in.checkpoint().map_err(of_network)?),
         TensorKeys::Paths => None,
     };
     Ok((network, table))

@@ -68,6 +68,23 @@ impl BuiltIn {
         }
     }
 
+    /// Returns the number of parameters, without creating the network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a number is out of range.
+    pub fn parameters(&self) -> Result<usize, NetworkError> {
+        let plan = match self {
+            Self::Images(config, shape, classes) => config.plan(*shape, *classes)?,
+            Self::Vectors(config, features, classes) => {
+                let perceptron = config.of_vectors(*features, *classes);
+                perceptron.expect("The network takes vectors.").plan()?
+            }
+            Self::Text(config) => config.plan()?,
+        };
+        Ok(plan.parameters())
+    }
+
     /// Creates the network.
     ///
     /// # Errors

@@ -164,6 +164,20 @@ fn values_that_contradict_the_network_are_refused() {
 }
 
 #[test]
+fn a_network_that_its_file_cannot_hold_is_not_created() {
+    let (_folder, model) = exported();
+    let path = model.join("model.json");
+    let text = fs::read_to_string(&path).unwrap();
+    // Its parameters would take 16 GiB.
+    fs::write(&path, text.replace("\"mlp-8\"", "\"mlp-65536-65536\"")).unwrap();
+    let message = refusal(&model);
+    assert!(
+        message.contains("`architecture` is a mlp-65536-65536 with 4") && message.contains("bytes"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_damaged_file_of_weights_is_refused() {
     let (_folder, model) = exported();
     let path = model.join("model.bpk");
