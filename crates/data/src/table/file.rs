@@ -6,12 +6,16 @@ use burn_distill_core::nearest;
 use csv::{ByteRecord, Reader, ReaderBuilder, Trim};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Table that is read row by row. Every error names the line and the column.
 pub(super) struct TableFile {
     path: PathBuf,
+    /// Bytes of the file.
+    length: u64,
+    /// Delimiter and quotation mark.
+    marks: [u8; 2],
     reader: Reader<File>,
     header: Vec<String>,
     record: ByteRecord,
@@ -28,20 +32,8 @@ impl TableFile {
     /// that are not ignored, once each.
     pub fn open(path: &Path, config: &CsvConfig) -> Result<Self, DataError> {
         let file = open_file(path).map_err(|error| DataError::io(path, error))?;
-        let [delimiter, mark] = [config.delimiter, config.quote].map(|mark| mark as u8);
-        let unclosed = BufReader::new(&file).bytes();
-        let unclosed = unclosed_quote(unclosed, delimiter, mark);
-        if let Some(offset) = unclosed.map_err(|error| DataError::io(path, error))? {
-            return Err(DataError::Cell {
-                path: path.into(),
-                line: line_at(path, offset),
-                column: None,
-                expected: "a second quotation mark, which ends the field".into(),
-                found: "the end of the file".into(),
-            });
-        }
-        (&file)
-            .rewind()
+        let length = file
+            .metadata()
             .map_err(|error| DataError::io(path, error))?;
         let reader = ReaderBuilder::new()
             // Rows of other lengths are refused here, with the columns of the header.
@@ -53,6 +45,8 @@ impl TableFile {
             .from_reader(file);
         let mut table = Self {
             path: path.into(),
+            length: length.len(),
+            marks: [config.delimiter, config.quote].map(|mark| mark as u8),
             reader,
             header: Vec::new(),
             record: ByteRecord::new(),
@@ -139,8 +133,30 @@ impl TableFile {
         let found = found.map_err(|error| DataError::io(&self.path, error.into()))?;
         if found {
             self.offset = self.record.position().map_or(0, |position| position.byte());
+            // A field that does not end extends to the end of the file.
+            if self.reader.position().byte() >= self.length {
+                self.assert_closed()?;
+            }
         }
         Ok(found)
+    }
+
+    /// Returns an error if a field of the row, the last of the file, does not end.
+    fn assert_closed(&self) -> Result<(), DataError> {
+        let unclosed = File::open(&self.path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.offset))?;
+            unclosed_quote(BufReader::new(file).bytes(), self.offset, self.marks)
+        });
+        match unclosed.map_err(|error| DataError::io(&self.path, error))? {
+            None => Ok(()),
+            Some(offset) => Err(DataError::Cell {
+                path: self.path.clone(),
+                line: self.line_of(offset),
+                column: None,
+                expected: "a second quotation mark, which ends the field".into(),
+                found: "the end of the file".into(),
+            }),
+        }
     }
 
     /// Returns the byte at which the row begins, or one before it that ends a line.
@@ -194,15 +210,17 @@ impl TableFile {
     }
 }
 
-/// Returns the offset of the quotation mark of a field that does not end before the end of the file,
-/// if there is one. The reader would take the rest of the file for one field.
+/// Returns the offset in the file of the quotation mark of a field that does not end, if there is one.
+///
+/// The bytes are those from the offset `first` to the end of the file. The reader would take the
+/// rest of the file for one field.
 fn unclosed_quote(
     bytes: impl Iterator<Item = io::Result<u8>>,
-    delimiter: u8,
-    quote: u8,
+    first: u64,
+    [delimiter, quote]: [u8; 2],
 ) -> io::Result<Option<u64>> {
     let (mut begins, mut opened) = (true, None);
-    for (offset, byte) in (0..).zip(bytes) {
+    for (offset, byte) in (first..).zip(bytes) {
         let byte = byte?;
         let is_mark = offset < BYTE_ORDER_MARK.len() as u64 && BYTE_ORDER_MARK.contains(&byte);
         match opened {
@@ -283,7 +301,7 @@ mod tests {
     fn a_quotation_mark_without_a_second_one_is_found() {
         let unclosed = |text: &str| {
             let bytes = text.bytes().map(Ok);
-            unclosed_quote(bytes, b',', b'"').unwrap()
+            unclosed_quote(bytes, 0, [b',', b'"']).unwrap()
         };
         for text in [
             "a,\"b\"",
