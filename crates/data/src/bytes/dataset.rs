@@ -5,20 +5,25 @@ use burn_distill_core::Tokens;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Files as samples, with their first and last bytes as tokens.
 ///
 /// [`ByteFolderConfig::load`](crate::ByteFolderConfig::load) creates it. The id of a file is its
-/// position in the order of the paths. Only the paths are kept in memory. The two ends of a file
-/// are read whenever a batch is prepared.
+/// position in the order of the paths. Only the paths are kept in memory, and a hash of what was read
+/// first. The two ends of a file are read whenever a batch is prepared; one that has changed since
+/// is an error.
 ///
 /// The mask is true for tokens that are bytes. A file of whitespace only, all of which is left out,
 /// has a single token, of padding, because attention over no tokens is undefined.
 #[derive(Clone)]
 pub struct ByteFolder {
     data: Arc<ByteFolderData>,
+    /// Hash of the tokens of each file that was read.
+    hashes: Arc<[OnceLock<u64>]>,
     ids: Arc<[usize]>,
 }
 
@@ -37,8 +42,28 @@ impl ByteFolder {
     pub(super) fn new(data: ByteFolderData) -> Self {
         Self {
             ids: (0..data.files.len()).collect(),
+            hashes: data.files.iter().map(|_| OnceLock::new()).collect(),
             data: Arc::new(data),
         }
+    }
+
+    /// Reads the tokens of a file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the file if it cannot be read, or if its tokens are not those of
+    /// the first time.
+    fn tokens(&self, id: usize) -> Result<Vec<u16>, DataError> {
+        let path = self.path(id);
+        let tokens = self.window().read(path)?;
+        let mut hasher = DefaultHasher::new();
+        tokens.hash(&mut hasher);
+        let hash = hasher.finish();
+        if *self.hashes[id].get_or_init(|| hash) != hash {
+            let changed = "the file has changed since it was read first: start again";
+            return Err(DataError::io(path, io::Error::other(changed)));
+        }
+        Ok(tokens)
     }
 
     /// Returns the name of the data set: that of the folder.
@@ -117,7 +142,7 @@ impl Samples for ByteFolder {
         let mut tokens = BTreeMap::new();
         for sample in shown.iter().flatten() {
             if let Entry::Vacant(entry) = tokens.entry(sample.id) {
-                entry.insert(window.read(self.path(sample.id))?);
+                entry.insert(self.tokens(sample.id)?);
             }
         }
         let view = |shown: &Vec<ViewedSample>| {
@@ -141,14 +166,14 @@ impl Samples for ByteFolder {
     }
 
     /// Passes the tokens of each file, or the error if it cannot be read.
-    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
-        sink(format!("{:?} {}\n", self.window(), self.len()).as_bytes());
-        for &id in &*self.ids {
-            sink(&(self.label(id) as u64).to_le_bytes());
-            match self.window().read(self.path(id)) {
-                Ok(tokens) => tokens.iter().for_each(|token| sink(&token.to_le_bytes())),
-                Err(error) => sink(error.to_string().as_bytes()),
-            }
+    fn layout(&self) -> String {
+        format!("{:?}", self.window())
+    }
+
+    fn feed_sample(&self, id: usize, sink: &mut dyn FnMut(&[u8])) {
+        match self.tokens(id) {
+            Ok(tokens) => tokens.iter().for_each(|token| sink(&token.to_le_bytes())),
+            Err(error) => sink(error.to_string().as_bytes()),
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Augmentation, BatchLoader, DataError, Samples, TrainTestData, Views};
+use crate::{Augmentation, BatchLoader, Samples, TrainTestData, Views};
 use burn::data::dataloader::DataLoader;
 use burn_distill_core::{Check, Tokens};
 use std::fs;
@@ -24,9 +24,28 @@ fn config(folder: &TempDir) -> ByteFolderConfig {
     }
 }
 
-fn refusal<T>(result: Result<T, DataError>, folder: &TempDir) -> String {
-    let error = result.err().expect("it is refused").to_string();
+fn refusal<T, E: ToString>(result: Result<T, E>, folder: &TempDir) -> String {
+    let error = result.err().expect("it is refused");
+    let error = error.to_string();
     error.replace(&folder.path().display().to_string(), "files")
+}
+
+#[test]
+fn a_file_that_changes_between_two_epochs_is_an_error() {
+    let folder = folder(&[("a/file", b"first"), ("b/file", b"second")]);
+    let config = config(&folder);
+    let files = config.load().unwrap().train;
+    let loader = BatchLoader::new(files.clone(), 8);
+    let read = || loader.iter().collect::<Result<Vec<_>, _>>();
+    read().unwrap();
+    // The middle of a file is not read.
+    fs::write(folder.path().join("b/file"), b"sec-nd").unwrap();
+    read().unwrap();
+
+    fs::write(folder.path().join("b/file"), b"seconds").unwrap();
+    let expected = "files/b/file: the file has changed since it was read first: start again";
+    assert_eq!(refusal(read(), &folder), expected);
+    config.load().unwrap().train.feed(&mut |_| {});
 }
 
 #[test]
