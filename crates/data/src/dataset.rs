@@ -329,13 +329,12 @@ impl Samples for ImageDataset {
         Tensor::from_data(prepared, device)
     }
 
-    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
-        let header = format!("{:?} {} {}\n", self.shape(), self.max_value(), self.len());
-        sink(header.as_bytes());
-        for &id in &*self.ids {
-            sink(&(self.label(id) as u64).to_le_bytes());
-            sink(self.pixels(id));
-        }
+    fn layout(&self) -> String {
+        format!("{:?} {}", self.shape(), self.max_value())
+    }
+
+    fn feed_sample(&self, id: usize, sink: &mut dyn FnMut(&[u8])) {
+        sink(self.pixels(id));
     }
 }
 

@@ -72,8 +72,26 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
     /// Uploads a prepared view to a device.
     fn upload(&self, prepared: Self::Prepared, device: &Device) -> Self::Input;
 
-    /// Passes the shape, the labels and the contents of the samples to a function, such as a hash.
-    fn feed(&self, sink: &mut dyn FnMut(&[u8]));
+    /// Returns the shape of the samples and whatever else decides what their contents mean, as a text
+    /// without a line break.
+    fn layout(&self) -> String;
+
+    /// Passes the contents of the sample with this id to a function, such as a hash, without its
+    /// label.
+    ///
+    /// # Panics
+    ///
+    /// May panic if `id` is not below [`published_len`](Self::published_len).
+    fn feed_sample(&self, id: usize, sink: &mut dyn FnMut(&[u8]));
+
+    /// Passes the layout, the labels and the contents of the samples to a function, such as a hash.
+    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
+        sink(format!("{} {}\n", self.layout(), self.len()).as_bytes());
+        for &id in self.ids() {
+            sink(&(self.label(id) as u64).to_le_bytes());
+            self.feed_sample(id, sink);
+        }
+    }
 
     /// Returns the number of samples.
     fn len(&self) -> usize {

@@ -132,6 +132,9 @@ fn describe_data(recipe: &Recipe, data: &Data) -> Result<()> {
         recipe.data.source.name(),
         data.labels(recipe.seeds[0])?
     );
+    for warning in data.repeats() {
+        log::warn!("{}: {warning}", recipe.data.source.name());
+    }
     if !data.has_labels() {
         log::info!(
             "the data has no labels: the student learns from the teacher alone, and there is no \

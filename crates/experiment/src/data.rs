@@ -5,11 +5,11 @@ use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
 use burn_distill::core::Seed;
-use burn_distill::data::{BatchLoader, Samples, TrainTestData, Views};
+use burn_distill::data::{BatchLoader, Repeats, Samples, TrainTestData, Views};
 use burn_distill::interchange::ModelDescription;
 use burn_distill_recipe::{
     AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe, Registry,
-    Strategy, Task, TeacherRecipe, TrainingRecipe,
+    SourceRecipe, Strategy, Task, TeacherRecipe, TrainingRecipe,
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -385,6 +385,34 @@ impl Data {
         ClassCounts::of([&self.train, &self.validation, &self.test])
     }
 
+    /// Returns warnings about own samples that occur more than once; published data sets are known.
+    pub(super) fn repeats(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let SourceRecipe::Named { .. } = self.recipe.source {
+            return warnings;
+        }
+        let Repeats {
+            in_training,
+            of_other_classes,
+        } = Repeats::of(&self.train, &self.test);
+        if in_training > 0 {
+            warnings.push(format!(
+                "{in_training} of {} test samples are among the training samples, too: accuracies \
+                 on them say little",
+                self.test.len()
+            ));
+        }
+        // Rows of a table may well be equal, but the class of an image or a file should be known.
+        if of_other_classes > 0 && self.train.encoding().is_none() {
+            warnings.push(format!(
+                "{of_other_classes} of {} training samples are equal to one of another class: no \
+                 network can tell them apart",
+                self.train.len()
+            ));
+        }
+        warnings
+    }
+
     fn evaluation_loader(&self, samples: &AnyDataset) -> Loader {
         BatchLoader::new(samples.clone(), EVALUATION_BATCH).workers(self.recipe.workers)
     }
@@ -443,6 +471,53 @@ mod tests {
         assert!(
             error("test = 0.01\nvalidation = 0.5")
                 .contains("for the test set, of 4 samples: give a larger `data.test`")
+        );
+    }
+
+    #[test]
+    fn repeated_samples_of_own_data_are_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let warnings = |keys: &str| {
+            let recipe = keys.parse::<toml::Table>().unwrap().try_into().unwrap();
+            let data = Data::load(&recipe, &Registry::standard()).unwrap();
+            data.repeats()
+        };
+
+        let rows: String = (0..20).map(|row| format!("{row},{}\n", row % 2)).collect();
+        let table = write("a.csv", &format!("x,label\n{rows}"));
+        let other = write("b.csv", "x,label\n1,0\n2,0\n30,1\n");
+        let csv = format!("csv = '{table}'\nlabel = 'label'");
+        assert_eq!(warnings(&csv), [""; 0]);
+        // A row of the same features counts, whatever its label is.
+        let found = warnings(&format!("{csv}\ntest_csv = '{table}'"));
+        assert!(
+            found[0].starts_with("18 of 20 test samples are among the training"),
+            "{found:?}"
+        );
+        let found = warnings(&format!("{csv}\ntest_csv = '{other}'"));
+        assert!(
+            found[0].contains(" of 3 test samples are among the training"),
+            "{found:?}"
+        );
+
+        for file in 0..10 {
+            write(&format!("files/a/{file}"), &format!("a {file}"));
+            write(&format!("files/b/{file}"), &format!("a {file}"));
+        }
+        let files = folder.path().join("files");
+        let found = warnings(&format!("bytes = '{}'", files.display()));
+        assert!(
+            found
+                .last()
+                .unwrap()
+                .contains("are equal to one of another class"),
+            "{found:?}"
         );
     }
 

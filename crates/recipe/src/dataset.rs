@@ -262,8 +262,12 @@ impl Samples for AnyDataset {
         prepared.upload(device)
     }
 
-    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
-        of_any!(self, data => data.feed(sink));
+    fn layout(&self) -> String {
+        of_any!(self, data => data.layout())
+    }
+
+    fn feed_sample(&self, id: usize, sink: &mut dyn FnMut(&[u8])) {
+        of_any!(self, data => data.feed_sample(id, sink));
     }
 }
 

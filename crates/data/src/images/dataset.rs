@@ -222,19 +222,12 @@ impl Samples for ImageFolder {
         Tensor::from_data(prepared, device)
     }
 
-    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
-        let header = format!(
-            "{:?} {:?} {}\n",
-            self.shape(),
-            self.preprocessing(),
-            self.len()
-        );
-        sink(header.as_bytes());
-        for &id in &*self.ids {
-            let image = &self.data.images[id];
-            sink(&(image.label as u64).to_le_bytes());
-            sink(&image.hash);
-        }
+    fn layout(&self) -> String {
+        format!("{:?} {:?}", self.shape(), self.preprocessing())
+    }
+
+    fn feed_sample(&self, id: usize, sink: &mut dyn FnMut(&[u8])) {
+        sink(&self.data.images[id].hash);
     }
 }
 

@@ -5,7 +5,6 @@ use super::scan::{Memory, Scan, ScannedImage};
 use crate::listing::{Layout, Listing, PartFolders, empty_class, invalid};
 use crate::{DataError, TrainTestData};
 use burn_distill_core::Check;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Number of files that a message names.
@@ -67,9 +66,6 @@ impl ImageFolderConfig {
         let classes = &train.classes;
         let validation = part(validation, &|folder| layout.validation(folder, classes))?;
         let test = part(test, &|folder| layout.test(folder, classes))?;
-        if let Some(test) = &test {
-            warn_of_known_images(&self.name(), &train, test);
-        }
         let parts = [Some(train), validation, test];
 
         let shape = self.shape(parts.iter().flatten())?;
@@ -171,33 +167,11 @@ impl ImageFolderConfig {
     }
 }
 
-/// Logs a warning if there are test images among the training images.
-fn warn_of_known_images(name: &str, train: &Part, test: &Part) {
-    let known = train.known_in(test);
-    if known > 0 {
-        log::warn!(
-            "{name}: {known} of {} test images are among the training images, too: accuracies \
-             on them say little",
-            test.images.len()
-        );
-    }
-}
-
 /// Images of a part of the data set.
 struct Part {
     images: Vec<ScannedImage>,
     classes: Vec<String>,
     labeled: bool,
-}
-
-impl Part {
-    /// Returns the number of images of another part whose files have the same contents as files of
-    /// this part.
-    fn known_in(&self, other: &Self) -> usize {
-        let known: HashSet<_> = self.images.iter().map(|image| image.hash).collect();
-        let images = other.images.iter();
-        images.filter(|image| known.contains(&image.hash)).count()
-    }
 }
 
 /// Returns the first of some things, and the number of the others.

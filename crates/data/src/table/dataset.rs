@@ -214,17 +214,17 @@ impl Samples for TableDataset {
     }
 
     /// Passes the contents of the file, which do not depend on the measured means and deviations.
-    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
+    fn layout(&self) -> String {
         let columns = self.encoding.columns.iter();
         let columns: Vec<_> = columns.map(ColumnEncoding::without_moments).collect();
-        sink(format!("table of {columns:?}: {}\n", self.len()).as_bytes());
-        for &id in &*self.ids {
-            sink(&(self.label(id) as u64).to_le_bytes());
-            for values in &self.data.rows.columns {
-                match values {
-                    Values::Numbers(numbers) => sink(&numbers[id].to_le_bytes()),
-                    Values::Categories(codes) => sink(&codes[id].to_le_bytes()),
-                }
+        format!("table of {columns:?}:")
+    }
+
+    fn feed_sample(&self, id: usize, sink: &mut dyn FnMut(&[u8])) {
+        for values in &self.data.rows.columns {
+            match values {
+                Values::Numbers(numbers) => sink(&numbers[id].to_le_bytes()),
+                Values::Categories(codes) => sink(&codes[id].to_le_bytes()),
             }
         }
     }

@@ -292,18 +292,11 @@ impl Samples for ArrayDataset {
         prepared.upload(device)
     }
 
-    fn feed(&self, sink: &mut dyn FnMut(&[u8])) {
-        let ArrayData {
-            shape,
-            values,
-            labels,
-            ..
-        } = &*self.data;
-        let size = size_of(shape);
-        sink(format!("{shape} {}\n", self.ids.len()).as_bytes());
-        for &id in &*self.ids {
-            sink(&(labels[id] as u64).to_le_bytes());
-            values.feed(id, size, sink);
-        }
+    fn layout(&self) -> String {
+        self.data.shape.to_string()
+    }
+
+    fn feed_sample(&self, id: usize, sink: &mut dyn FnMut(&[u8])) {
+        self.data.values.feed(id, size_of(&self.data.shape), sink);
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
-    Augmentation, BatchLoader, ClassList, ImageResize, MultiCrop, Normalization, Samples, digits,
+    Augmentation, BatchLoader, ClassList, ImageResize, MultiCrop, Normalization, Repeats, Samples,
+    digits,
 };
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
@@ -378,19 +379,14 @@ fn test_images_among_the_training_images_are_noticed() {
     assert!(error(&config).contains("of which they would be a class: move them out"));
 
     write_digits(&folder.path().join("test"), 18..25);
-    let part = |folder: &Path| {
-        let memory = Memory::of_mib(1);
-        let listing = Listing::of(folder, IMAGES).unwrap();
-        ImageFolderConfig::new(folder)
-            .part(folder, listing, &memory)
-            .unwrap()
-    };
     fs::remove_dir_all(folder.path().join("photos/test")).unwrap();
-    let (train, test) = (
-        part(&folder.path().join("photos")),
-        part(&folder.path().join("test")),
-    );
-    assert_eq!((train.known_in(&test), test.known_in(&train)), (2, 2));
+    let config = ImageFolderConfig {
+        test_folder: Some(folder.path().join("test")),
+        ..config
+    };
+    let data = config.load().unwrap();
+    let repeats = Repeats::of(&data.train, &data.test.unwrap());
+    assert_eq!(repeats.in_training, 2);
 }
 
 #[test]
