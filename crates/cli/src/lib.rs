@@ -63,8 +63,13 @@ pub fn main_with(registry: Registry) -> ExitCode {
 
 /// Prints an error, and returns the exit code of a failure.
 fn failure(error: &anyhow::Error) -> ExitCode {
-    output::note(format_args!("error: {}", tidy(&without_repeats(error))));
+    output::note(format_args!("error: {}", in_words(error)));
     ExitCode::FAILURE
+}
+
+/// Returns the text of an error and its causes for the standard error.
+fn in_words(error: &anyhow::Error) -> String {
+    tidy(&without_repeats(error))
 }
 
 /// Returns an error with its causes, without those that it repeats.

@@ -49,6 +49,10 @@ pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[Str
     line(format!("| Strategy | {} |", recipe.strategy.name()));
     line(format!("| Losses | {} |", losses(run)));
     line(format!("| Data | {} |", recipe.data.source.name()));
+    let (samples, labels) = (&run.result()["samples"][0], &run.result()["labels"]);
+    line(format!(
+        "| Training samples | {samples}, of which {labels} labeled for the student |"
+    ));
     let seeds = &run.result()["seeds"];
     line(format!("| Seed | {seed}, of the seeds {seeds} |\n"));
 
@@ -149,12 +153,14 @@ fn results(run: &FinishedRun, seed: u64) -> String {
         "Accuracy on the test set, as mean ± standard deviation over the seeds.\n\n\
          | Network | Parameters | Accuracy % | Seed of this file |\n| --- | --- | --- | --- |\n",
     );
-    for (network, name) in [
-        ("teacher", "teacher"),
-        ("baseline", "student (baseline)"),
-        ("distilled", "student (distilled)"),
-    ] {
-        let measured = &result[network];
+    let others = result["others"].as_array().into_iter().flatten().zip(2..);
+    let others = others.map(|(other, number)| (other, format!("teacher {number}")));
+    let networks = [(&result["teacher"], "teacher".to_string())].into_iter();
+    let networks = networks.chain(others).chain([
+        (&result["baseline"], "student (baseline)".into()),
+        (&result["distilled"], "student (distilled)".into()),
+    ]);
+    for (measured, name) in networks {
         let accuracy = &measured["accuracy"];
         let Some(mean) = accuracy["mean"].as_f64() else {
             continue;

@@ -111,21 +111,14 @@ impl Evaluation {
 pub fn check_data(model: &ModelDescription, data: &Data, part: Part) -> Result<Option<String>> {
     let expected = data.provenance(&model.architecture.name, "distilled", 0);
     let known = origin_of(model);
-    let origin = Provenance {
-        input: model.input.clone(),
-        classes: model.classes.clone(),
-        normalization: model.normalization.clone(),
-        preprocessing: model.preprocessing,
-        encoding: model.table.as_ref().map(|table| table.encoding.clone()),
-        window: model.window,
-        data: known.clone().unwrap_or(DataOrigin {
-            name: "the data of the model".into(),
-            sha256: String::new(),
-            key: data.recipe().source.key().into(),
-            split: Split::of(data.recipe()),
-        }),
-        ..expected.clone()
+    let unrecorded = || DataOrigin {
+        name: "the data of the model".into(),
+        sha256: String::new(),
+        key: data.recipe().source.key().into(),
+        split: Split::of(data.recipe()),
     };
+    let recorded = known.clone().unwrap_or_else(unrecorded);
+    let origin = Provenance::of_model(model, expected.model.clone(), recorded);
     origin.check(&expected)?;
     let unknown = "test samples may be among the training samples of the model";
     let Some(known) = known else {

@@ -1,7 +1,8 @@
 //! Export of the student of a finished run.
 
 use super::card::card;
-use super::evaluation::{Evaluation, Part};
+use super::data::Data;
+use super::evaluation::{Evaluation, Part, check_data};
 use super::finished::FinishedRun;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
@@ -54,10 +55,12 @@ pub fn export(
         .with_quantization(settings.quantization)
         .with_replace(settings.replaces);
     export.check(folder)?;
-    let notes = match settings.quantization {
-        Some(_) => vec![quantization_note(run, &model, &export)?],
-        None => Vec::new(),
-    };
+    let mut notes = Vec::new();
+    if settings.quantization.is_some() {
+        let data = run.data().context("the quantized student is evaluated")?;
+        notes.extend(check_data(&model.description, &data, Part::Validation)?);
+        notes.push(quantization_note(&data, &model, &export)?);
+    }
     let card = |description: &ModelDescription| card(run, seed, description, &notes);
     let description = export.write(&model.network, folder, card)?;
     Ok((description, notes))
@@ -65,9 +68,8 @@ pub fn export(
 
 /// Returns a sentence on the size and the validation accuracy of a student in single precision and
 /// quantized.
-fn quantization_note(run: &FinishedRun, model: &Model, export: &ModelExport) -> Result<String> {
+fn quantization_note(data: &Data, model: &Model, export: &ModelExport) -> Result<String> {
     let device = Device::flex();
-    let data = run.data().context("the quantized student is evaluated")?;
     let mut small = model.clone();
     small.network = rounded_to_8_bits(&model.network);
     let bytes = |export: ModelExport| export.size(&model.network);
@@ -84,7 +86,7 @@ fn quantization_note(run: &FinishedRun, model: &Model, export: &ModelExport) -> 
         ));
     }
     let accuracy = |model: &Model| -> Result<f64> {
-        Ok(100.0 * Evaluation::of(model, &data, Part::Validation, &device)?.accuracy)
+        Ok(100.0 * Evaluation::of(model, data, Part::Validation, &device)?.accuracy)
     };
     Ok(format!(
         "Matrices and kernels are stored in 8 bits: {} bytes instead of {}, and an accuracy of {:.2} % \

@@ -94,10 +94,10 @@ impl RunFolder {
     }
 
     /// Removes the folders that the start of a run has created, if the run has left no file but its
-    /// recipe and its lock.
-    pub fn discard_if_unused(self) {
+    /// recipe and its lock. Returns whether there is a run to resume.
+    pub fn discard_if_unused(self) -> bool {
         if !self.is_new || !holds_nothing_else(&self.path).unwrap_or(false) {
-            return;
+            return true;
         }
         let Self {
             path, made, lock, ..
@@ -109,6 +109,7 @@ impl RunFolder {
         drop(lock);
         let _ = fs::remove_file(path.join(LOCK));
         remove_empty(&made);
+        false
     }
 
     /// Checks that the data of a run is the one that it was started with, which a new run records.

@@ -95,7 +95,7 @@ fn with_weights(
         "{}: does not hold the weights of a {name} for {} classes: {mapping}\n{}",
         path.display(),
         task.classes,
-        remedy(&mapping, path)
+        remedy(&mapping, task, path)
     );
     let weights = mapping.read(&checkpoint)?;
     let network = weights::fill(network, &name, weights);
@@ -103,11 +103,12 @@ fn with_weights(
     Ok((network, remarks(&mapping)))
 }
 
-fn remedy(mapping: &Mapping, path: &Path) -> String {
-    match mapping.other_classes() {
-        Some((found, expected)) => format!(
-            "its last layer is for {found} classes, not for {expected}: give the names of its classes in \
-             their order as `classes`, beside `weights`, or weights for the classes of the data"
+fn remedy(mapping: &Mapping, task: &Task, path: &Path) -> String {
+    match mapping.other_classes(task.classes) {
+        Some(found) => format!(
+            "its last layer is for {found} classes, not for {}: give the names of its classes in \
+             their order as `classes`, beside `weights`, or weights for the classes of the data",
+            task.classes
         ),
         None => format!(
             "`burn-distill inspect {}` lists its tensors and the networks that they fit; `keys`, beside \

@@ -2,6 +2,7 @@
 
 use super::data::Data;
 use super::given_teacher::{GivenTeacher, classes_of};
+use super::opened::exported_origin;
 use super::provenance::Provenance;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
@@ -44,6 +45,7 @@ fn check(
         CheckpointFormat::Burnpack => Provenance::of(&WeightsFile::read(path)?),
         _ => None,
     };
+    let origin = origin.or_else(|| exported_origin(path));
     let teacher = GivenTeacher::load(registry, model, recipe, path, data, &Device::flex());
     let mut warnings = Vec::new();
     match origin {

@@ -42,6 +42,7 @@ pub use check::check;
 pub use checked::Checked;
 pub use class_counts::ClassCounts;
 pub use data::Data;
+pub use diverged::Diverged;
 pub use evaluation::{ClassRecall, Evaluation, Part, check_data};
 pub use experiment::Experiment;
 pub use exporting::{ExportSettings, export};

@@ -2,7 +2,7 @@
 
 use super::data::Data;
 use super::finished::FinishedRun;
-use super::provenance::DataOrigin;
+use super::provenance::{DataOrigin, Provenance};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -49,13 +49,8 @@ fn open_exported(folder: &Path, registry: &Registry, device: &Device) -> Result<
         return Ok(load(folder, device)?);
     }
     // By the registry, which may have networks of a program.
-    let architecture = &description.architecture;
-    let options = serde_json::from_value(Value::Object(architecture.options.clone()));
     let file = || folder.join(DESCRIPTION_FILE).display().to_string();
-    let model = ModelRecipe {
-        name: architecture.name.clone(),
-        options: options.with_context(file)?,
-    };
+    let model = model_of(&description).with_context(file)?;
     let task = Task {
         input: description.input.clone(),
         classes: description.classes.len(),
@@ -103,6 +98,27 @@ pub fn data_of(folder: &Path, model: &ModelDescription, registry: &Registry) -> 
     table.insert(SourceRecipe::NAME.into(), name.into());
     let recipe: DataRecipe = table.try_into()?;
     Data::load_for(model, &recipe, registry)
+}
+
+/// Returns the network of a model, as in a recipe.
+fn model_of(description: &ModelDescription) -> Result<ModelRecipe> {
+    let architecture = &description.architecture;
+    Ok(ModelRecipe {
+        name: architecture.name.clone(),
+        options: serde_json::from_value(Value::Object(architecture.options.clone()))?,
+    })
+}
+
+/// Returns the origin of the weights in a file of an exported model, which its description records,
+/// if the file is one.
+pub(super) fn exported_origin(weights: &Path) -> Option<Provenance> {
+    let description = ModelDescription::read(weights.parent()?).ok()?;
+    if weights.file_name()? != description.weights.file.as_str() {
+        return None;
+    }
+    let model = model_of(&description).ok()?.to_string();
+    let data = origin_of(&description)?;
+    Some(Provenance::of_model(&description, model, data))
 }
 
 /// Returns the training data that a model records, if it records any.

@@ -1,6 +1,7 @@
 use super::split::Split;
 use anyhow::{Result, bail, ensure};
 use burn_distill::data::{ByteWindow, Normalization, Preprocessing, TableEncoding};
+use burn_distill::interchange::ModelDescription;
 use burn_distill::strategy::WeightsFile;
 use burn_distill_recipe::{InputShape, SourceRecipe};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,24 @@ impl Provenance {
     /// Returns the origin that a file of weights records, if it records one.
     pub fn of(file: &WeightsFile) -> Option<Self> {
         serde_json::from_str(file.metadata(KEY)?).ok()
+    }
+
+    /// Returns the origin of an exported model of this network, trained on this data.
+    pub fn of_model(description: &ModelDescription, model: String, data: DataOrigin) -> Self {
+        let table = description.table.as_ref();
+        Self {
+            model,
+            input: description.input.clone(),
+            classes: description.classes.clone(),
+            normalization: description.normalization.clone(),
+            preprocessing: description.preprocessing,
+            encoding: table.map(|table| table.encoding.clone()),
+            window: description.window,
+            data,
+            role: "distilled".into(),
+            seed: 0,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
     }
 
     /// Returns the metadata of a file of weights of this origin.

@@ -10,7 +10,7 @@ use burn_distill::core::WeightsFile;
 use burn_distill::data::ClassList;
 use burn_distill::interchange::{Checkpoint, CheckpointFormat, KeyMap, Mapping, pytorch_layout};
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Reason of the errors about data without labels.
@@ -194,7 +194,7 @@ fn classes_of_last_layer(recipe: &Recipe, teacher: &TeacherRecipe) -> Result<Opt
         let mapping = Mapping::new(&checkpoint, &layouts, &keys);
         Ok(match mapping.is_complete() {
             true => Some(task.classes),
-            false => mapping.other_classes().map(|(found, _)| found),
+            false => mapping.other_classes(task.classes),
         })
     };
     read().context("`teacher.weights`")
@@ -228,11 +228,22 @@ pub fn check_file(key: &str, file: &Path) -> Result<()> {
         file.is_file(),
         "`{key}` should be a file, but {shown} is {}",
         match file.is_dir() {
-            true => "a folder",
-            false => "not a regular file",
+            true => match model_in(file) {
+                Some(model) => format!("a folder: give the file in it, {}", model.display()),
+                None => "a folder".into(),
+            },
+            false => "not a regular file".into(),
         }
     );
     Ok(())
+}
+
+/// Returns the file of weights in the folder of an exported model or of a training, if it is one.
+fn model_in(folder: &Path) -> Option<PathBuf> {
+    let names = ["model.bpk", "model.safetensors", "model.onnx"].into_iter();
+    names
+        .map(|name| folder.join(name))
+        .find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -79,8 +79,8 @@ fn fit(checkpoint: &Checkpoint, architecture: &dyn Architecture, input: InputSha
     // Any number of classes will do: the file determines it.
     let classes = 10;
     let first = mapping(classes)?;
-    let (mapping, classes) = match first.other_classes() {
-        Some((found, _)) => (mapping(found)?, found),
+    let (mapping, classes) = match first.other_classes(classes) {
+        Some(found) => (mapping(found)?, found),
         None => (first, classes),
     };
     mapping.is_complete().then(|| Fit {

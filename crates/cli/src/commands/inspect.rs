@@ -4,6 +4,7 @@ use crate::output;
 use anyhow::Result;
 use burn::tensor::Device;
 use burn_distill::core::{known_taps, parameter_count};
+use burn_distill::interchange::{DESCRIPTION_FILE, ModelDescription};
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{InputShape, ModelRecipe, Registry, Task, check_network};
 use comfy_table::{CellAlignment, Table, presets};
@@ -30,9 +31,17 @@ struct TapShape {
     shape: Vec<usize>,
 }
 
-/// Prints the taps, parameters and cost of a model, or the tensors of a file.
+/// Prints the taps, parameters and cost of a model, or the tensors of a file or of an exported model.
 pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
-    let path = Path::new(&args.model);
+    let given = Path::new(&args.model);
+    let exported = match given.join(DESCRIPTION_FILE).is_file() {
+        true => Some(ModelDescription::read(given)?),
+        false => None,
+    };
+    let path = match &exported {
+        Some(model) => &given.join(&model.weights.file),
+        None => given,
+    };
     if path
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("onnx"))
@@ -47,8 +56,9 @@ pub fn inspect(args: &InspectArgs, registry: &Registry) -> Result<()> {
         );
     }
     let mut model = ModelRecipe::from(args.model.as_str());
-    if is_file(&args.model) && registry.network(&model).is_err() {
-        return inspect_file(Path::new(&args.model), args, registry);
+    let names_file = || is_file(&args.model) && registry.network(&model).is_err();
+    if exported.is_some() || names_file() {
+        return inspect_file(path, exported.as_ref(), args, registry);
     }
     args.options
         .iter()

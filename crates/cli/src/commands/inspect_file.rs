@@ -2,7 +2,7 @@ use super::fitting::{Fit, fitting};
 use crate::args::InspectArgs;
 use crate::output;
 use anyhow::Result;
-use burn_distill::interchange::{Checkpoint, CheckpointFormat};
+use burn_distill::interchange::{Checkpoint, CheckpointFormat, ModelDescription};
 use burn_distill_recipe::Registry;
 use burn_distill_recipe::text::{escaped, grouped};
 use comfy_table::{CellAlignment, Table, presets};
@@ -36,21 +36,25 @@ struct TensorRow {
     shape: Vec<usize>,
 }
 
-/// Prints the contents of a file, by its format.
-pub fn inspect_file(path: &Path, args: &InspectArgs, registry: &Registry) -> Result<()> {
-    let format = CheckpointFormat::of_file(path)?;
-    inspect_checkpoint(path, format, args, registry)
-}
-
-/// Prints the tensors of a checkpoint, its metadata and the networks that it fits.
-fn inspect_checkpoint(
+/// Prints the tensors of a checkpoint, its metadata and the networks that it fits. That of an
+/// exported model has a description.
+pub fn inspect_file(
     path: &Path,
-    format: CheckpointFormat,
+    description: Option<&ModelDescription>,
     args: &InspectArgs,
     registry: &Registry,
 ) -> Result<()> {
+    let format = CheckpointFormat::of_file(path)?;
     let checkpoint = Checkpoint::open(path)?;
-    let (metadata, model) = metadata(&checkpoint);
+    let (mut metadata, mut model) = metadata(&checkpoint);
+    if let Some(description) = description {
+        model = Some(description.architecture.name.clone());
+        metadata.extend([
+            ("model".into(), description.architecture.name.clone()),
+            ("input".into(), description.input.to_string()),
+            ("classes".into(), description.classes.join(", ")),
+        ]);
+    }
     let named: Vec<_> = model.into_iter().collect();
     let rows = checkpoint.tensors().iter().map(|tensor| TensorRow {
         name: tensor.name.clone(),

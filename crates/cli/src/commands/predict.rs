@@ -1,8 +1,8 @@
 use crate::args::{PredictArgs, PredictFormat};
 use crate::output::{self, note, visible};
-use crate::{device, table};
+use crate::{device, in_words, table};
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::interchange::{FileSamples, Model};
+use burn_distill::interchange::{Model, ModelError};
 use burn_distill_experiment::open_model;
 use burn_distill_recipe::Registry;
 use serde_json::json;
@@ -22,11 +22,12 @@ pub fn predict(args: &PredictArgs, registry: &Registry) -> Result<()> {
     };
     let mut refused = 0;
     for file in &args.files {
-        match classify(&model, file, &mut lines)? {
+        match classify(&model, file, &mut lines) {
             Ok(()) => {}
-            Err(error) if args.files.len() == 1 => return Err(error),
-            Err(error) => {
-                note(format_args!("error: {error:#}"));
+            Err(Failure::Output(error)) => return Err(error),
+            Err(Failure::File(error)) if args.files.len() == 1 => return Err(error),
+            Err(Failure::File(error)) => {
+                note(format_args!("error: {}", in_words(&error)));
                 refused += 1;
             }
         }
@@ -41,46 +42,39 @@ pub fn predict(args: &PredictArgs, registry: &Registry) -> Result<()> {
 }
 
 /// Adds the classes of the samples in a file.
-///
-/// # Errors
-///
-/// The outer error is about the output, the inner one about the file.
-fn classify(model: &Model, file: &Path, lines: &mut Lines<'_>) -> Result<Result<()>> {
-    let args = lines.args;
-    let samples = match open(model, file) {
-        Ok(samples) => samples,
-        Err(error) => return Ok(Err(error)),
-    };
+fn classify(model: &Model, file: &Path, lines: &mut Lines<'_>) -> Result<(), Failure> {
+    let samples = model.open(file)?;
     for first in (0..samples.len()).step_by(BATCH) {
         let batch = first..samples.len().min(first + BATCH);
         let probabilities = model.probabilities(samples.input(batch.clone()));
-        let probabilities = match probabilities.with_context(|| file.display().to_string()) {
-            Ok(probabilities) => probabilities,
-            Err(error) => return Ok(Err(error)),
-        };
-        for (sample, probabilities) in batch.zip(&probabilities) {
+        let probabilities = probabilities.with_context(|| file.display().to_string());
+        for (sample, probabilities) in batch.zip(&probabilities.map_err(Failure::File)?) {
             let ranked: Vec<_> = model
                 .ranked(probabilities)
                 .iter()
-                .take(args.top)
+                .take(lines.args.top)
                 .map(|class| (class.class.to_string(), class.probability))
                 .collect();
             // Counted from 1, as lines are.
             let row = samples.are_rows().then_some(sample + 1);
-            lines.add(file, row, &ranked)?;
+            lines.add(file, row, &ranked).map_err(Failure::Output)?;
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
-fn open<'a>(model: &'a Model, file: &Path) -> Result<FileSamples<'a>> {
-    ensure!(
-        !file.is_dir(),
-        "{}: this is a folder: give the files in it, such as {}",
-        file.display(),
-        file.join("*").display()
-    );
-    Ok(model.open(file)?)
+/// Reason why a file is not classified.
+enum Failure {
+    /// The file cannot be read, or does not fit the model: the others can still be classified.
+    File(anyhow::Error),
+    /// Nothing can be printed any more.
+    Output(anyhow::Error),
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        Self::File(error.into())
+    }
 }
 
 /// Adds the columns of the command line to those of tables that the model does not read.

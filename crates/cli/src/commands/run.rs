@@ -1,10 +1,10 @@
 use super::resume::resume_command;
 use crate::args::{LARGEST_SEED, RunArgs};
 use crate::output::{self, note};
-use crate::{device, progress, stop, summary, table};
-use anyhow::{Context, Result, ensure};
+use crate::{device, in_words, progress, stop, summary, table};
+use anyhow::{Context, Result, anyhow, ensure};
 use burn_distill::data::DataSource;
-use burn_distill_experiment::{Data, Experiment, RunFolder, check};
+use burn_distill_experiment::{Data, Diverged, Experiment, RunFolder, check};
 use burn_distill_recipe::{Notices, Registry, check_untrained, parse, warnings};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -81,8 +81,16 @@ pub fn run(args: &RunArgs, verbose: u8, registry: Registry) -> Result<bool> {
             Ok(false)
         }
         Err(error) => {
-            folder.discard_if_unused();
-            Err(error)
+            let command = resume_command(&program(), args, verbose, folder.path());
+            // A network that has diverged does so again.
+            match folder.discard_if_unused() && !error.is::<Diverged>() {
+                true => Err(anyhow!(
+                    "{}\nthe run keeps what it has finished: remove the cause, and continue with: \
+                     {command}",
+                    in_words(&error)
+                )),
+                false => Err(error),
+            }
         }
     }
 }

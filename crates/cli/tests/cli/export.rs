@@ -74,6 +74,11 @@ fn the_exported_student_is_that_of_the_run_in_every_format() {
         let out = tempfile::tempdir().unwrap();
         let model = exported(run, out.path(), &["--format", format, "--seed", "3"]);
 
+        let inspected = stdout(&command("inspect", &model, &[]));
+        assert!(
+            inspected.contains("fits convnet-4-8 for 10 classes"),
+            "{inspected}"
+        );
         let loaded = load(&model, &burn::tensor::Device::flex()).unwrap();
         let ours = WeightsFile::new(burn::module::Module::into_record(loaded.network)).unwrap();
         let of_run = WeightsFile::read(run.join("seed-3/distilled/model.bpk")).unwrap();
@@ -111,6 +116,7 @@ fn the_card_has_the_results_of_the_run_and_its_recipe() {
         sha256.as_str(),
         "| Teacher | `mlp-32` |",
         "| Losses | cross-entropy (weight 0.1), soft-target (weight 0.9) |",
+        "labeled for the student |",
         "| Seed | 0, of the seeds [0,3] |",
         "smoke test",
     ] {
@@ -261,6 +267,33 @@ fn files_that_are_no_images_are_refused_by_their_names() {
         errors.contains("empty.png") && errors.contains("no.png"),
         "{errors}"
     );
+}
+
+#[test]
+fn an_exported_model_teaches_with_its_origin() {
+    let out = tempfile::tempdir().unwrap();
+    for (format, file) in [
+        ("burnpack", "model.bpk"),
+        ("safetensors", "model.safetensors"),
+    ] {
+        let folder = out.path().join(format);
+        let more = ["--format", format, "--out", folder.to_str().unwrap()];
+        assert_success(&command("export", finished(), &more));
+        let weights = format!("teacher.weights={}", folder.join(file).display());
+        let changes = [
+            &["seeds=[0]", "teacher.model=convnet-4-8"][..],
+            &[weights.as_str(), "student.training.epochs=1"],
+        ]
+        .concat();
+        let same = run(&out.path().join(format!("run-{format}")), &changes, &[]);
+        assert_success(&same);
+        let warnings = String::from_utf8_lossy(&same.stderr).into_owned();
+        assert!(!warnings.contains("no record of the origin"), "{warnings}");
+
+        let changes = [&changes[..], &["data.split_seed=7"]].concat();
+        let error = refusal(&run(&out.path().join("other"), &changes, &[]));
+        assert!(error.contains("of the test samples of this run"), "{error}");
+    }
 }
 
 #[test]

@@ -205,16 +205,19 @@ impl Mapping {
         self.missing.is_empty() && self.unexpected.is_empty() && self.shape_mismatches.is_empty()
     }
 
-    /// Returns the numbers of classes of the checkpoint and of the network, if only the last layer
-    /// is for another number of classes.
-    pub fn other_classes(&self) -> Option<(usize, usize)> {
+    /// Returns the number of classes of the checkpoint, if it differs from a network for this number
+    /// of classes only in the last layer, which is for other classes.
+    pub fn other_classes(&self, classes: usize) -> Option<usize> {
         let only_shapes = self.missing.is_empty() && self.unexpected.is_empty();
         let mut counts = self.shape_mismatches.iter().map(ShapeMismatch::classes);
         let first = counts.next().flatten().filter(|_| only_shapes)?;
+        let (found, expected) = first;
         // The weights of one layer, or those of the two heads of a network with a distillation token,
         // with their biases.
         let is_layer = matches!(self.shape_mismatches.len(), 1 | 2 | 4);
-        (is_layer && counts.all(|counts| counts == Some(first))).then_some(first)
+        // Another size of the first layer, of the inputs, looks the same.
+        let is_last = is_layer && expected == classes;
+        (is_last && counts.all(|counts| counts == Some(first))).then_some(found)
     }
 
     /// Reads the values of a complete mapping, as a file of weights for the network.

@@ -37,6 +37,13 @@ impl Model {
     /// with the line and the column, or the position, of the first fault.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<FileSamples<'_>, ModelError> {
         let path = path.as_ref();
+        if path.is_dir() {
+            return Err(ModelError::Input(format!(
+                "{}: this is a folder: give the files in it, such as {}",
+                path.display(),
+                path.join("*").display()
+            )));
+        }
         let in_words = |error: DataError| ModelError::Input(error.to_string());
         let description = &self.description;
         let samples = if let Some(window) = description.window {

@@ -255,7 +255,8 @@ fn check_replaceable(folder: &Path) -> Result<(), ModelError> {
         return refuse("has no `model.json`");
     }
     for entry in fs::read_dir(folder).map_err(ModelError::io(folder))? {
-        let name = entry.map_err(ModelError::io(folder))?.file_name();
+        let entry = entry.map_err(ModelError::io(folder))?;
+        let name = entry.file_name();
         let formats = [
             ModelFormat::Burnpack,
             ModelFormat::SafeTensors,
@@ -263,7 +264,8 @@ fn check_replaceable(folder: &Path) -> Result<(), ModelError> {
         ];
         let own = [DESCRIPTION_FILE, CARD_FILE];
         let own = own.into_iter().chain(formats.map(ModelFormat::file));
-        if !own.into_iter().any(|own| name == *own) {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_file || !own.into_iter().any(|own| name == *own) {
             return refuse(&format!("also holds `{}`", name.display()));
         }
     }

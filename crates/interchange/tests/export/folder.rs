@@ -233,6 +233,13 @@ fn a_folder_is_replaced_only_if_it_is_asked_for_and_holds_a_model_alone() {
     let error = export(true, ModelFormat::Burnpack).unwrap_err().to_string();
     assert!(error.contains("since it also holds `notes.txt`"), "{error}");
     fs::remove_file(model.join("notes.txt")).unwrap();
+    fs::create_dir(model.join("model.onnx")).unwrap();
+    let error = export(true, ModelFormat::Burnpack).unwrap_err().to_string();
+    assert!(
+        error.contains("since it also holds `model.onnx`"),
+        "{error}"
+    );
+    fs::remove_dir(model.join("model.onnx")).unwrap();
     fs::remove_file(model.join("model.json")).unwrap();
     let error = export(true, ModelFormat::Burnpack).unwrap_err().to_string();
     assert!(error.contains("since it has no `model.json`"), "{error}");

@@ -193,7 +193,7 @@ impl Architecture for NetworkConfig {
             let network = initialize(perceptron.init_vector(device));
             return Ok(any_network(network));
         }
-        let network = self.init(task.image()?, task.classes, device)?;
+        let network = self.init(image_of(self, task)?, task.classes, device)?;
         Ok(any_network(network))
     }
 
@@ -201,7 +201,7 @@ impl Architecture for NetworkConfig {
         if let Some(perceptron) = of_vectors(self, task) {
             return Ok(Some(perceptron.plan()?));
         }
-        Ok(Some(self.plan(task.image()?, task.classes)?))
+        Ok(Some(self.plan(image_of(self, task)?, task.classes)?))
     }
 
     fn checkpoint(&self, task: &Task) -> Result<Option<Vec<CheckpointTensor>>> {
@@ -232,6 +232,19 @@ fn of_vectors(network: &NetworkConfig, task: &Task) -> Option<MlpConfig> {
     match task.input {
         InputShape::Vector([features]) => network.of_vectors(features, task.classes),
         _ => None,
+    }
+}
+
+/// Returns the shape of the images that a network of images is for.
+fn image_of(network: &NetworkConfig, task: &Task) -> Result<[usize; 3]> {
+    match network {
+        NetworkConfig::Mlp { .. } => task.image().map_err(|_| {
+            anyhow!(
+                "the network takes images or vectors, but the data is {}",
+                task.input
+            )
+        }),
+        _ => task.image(),
     }
 }
 

@@ -67,7 +67,7 @@ fn a_network_is_for_inputs_of_its_kind_and_shape() {
     );
     assert_eq!(
         error("mlp-4", InputShape::Sequence([5, 2])),
-        "the network takes images, but the data is sequences of 5 vectors of 2 features"
+        "the network takes images or vectors, but the data is sequences of 5 vectors of 2 features"
     );
 }
 
