@@ -42,6 +42,15 @@ impl ClassCounts {
         Self(counts)
     }
 
+    /// Returns the number of classes.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "there are at least two classes"
+    )]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns a warning if the classes have very different numbers of training samples.
     pub fn imbalance(&self) -> Option<String> {
         let of = |class: &&ClassCount| class.samples[0];

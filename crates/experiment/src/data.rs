@@ -72,8 +72,9 @@ impl Data {
             ),
             ("test", &parts.test, "give a larger `data.test`"),
         ] {
+            let is_left_out = name == "validation" && recipe.validation == 0.0;
             ensure!(
-                !part.is_empty(),
+                is_left_out || !part.is_empty(),
                 "no sample of {} is left for the {name} set, of {} samples: {key}, or a larger data \
                  set",
                 recipe.source.name(),
@@ -342,6 +343,11 @@ impl Data {
     pub fn test_has_labels(&self) -> bool {
         let mut ids = self.test.ids().iter();
         ids.any(|&id| self.test.is_labeled(id))
+    }
+
+    /// Returns whether there are validation samples.
+    pub fn has_validation(&self) -> bool {
+        !self.validation.is_empty()
     }
 
     /// Returns whether validation samples are labeled.

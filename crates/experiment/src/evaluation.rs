@@ -3,6 +3,7 @@
 use super::data::Data;
 use super::opened::origin_of;
 use super::provenance::{DataOrigin, Provenance};
+use super::result::TOP;
 use super::split::Split;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::activation::log_softmax;
@@ -24,6 +25,10 @@ pub struct Evaluation {
     pub samples: usize,
     /// Share of the samples whose class is predicted correctly, from 0 to 1.
     pub accuracy: f64,
+    /// Share of the samples whose label is among the five most probable classes; none if there are
+    /// five classes or fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_5_accuracy: Option<f64>,
     /// Mean negative log-likelihood of the labels.
     pub negative_log_likelihood: f64,
     /// Expected calibration error: the mean distance between confidence and accuracy over 15 bins of
@@ -162,6 +167,8 @@ pub fn check_data(model: &ModelDescription, data: &Data, part: Part) -> Result<O
 struct Tally {
     samples: usize,
     correct: usize,
+    /// Number of samples whose label is among the most probable classes.
+    in_top: usize,
     log_likelihood: f64,
     /// Number of samples, number of correct predictions and sum of the confidences of each bin.
     bins: [(usize, usize, f64); BINS],
@@ -174,6 +181,7 @@ impl Tally {
         Self {
             samples: 0,
             correct: 0,
+            in_top: 0,
             log_likelihood: 0.0,
             bins: [(0, 0, 0.0); BINS],
             classes: vec![(0, 0); classes],
@@ -189,7 +197,10 @@ impl Tally {
         let correct = usize::from(label == predicted);
         self.samples += 1;
         self.correct += correct;
-        self.log_likelihood += f64::from(log_probabilities[label]);
+        let of_label = log_probabilities[label];
+        let at_least = log_probabilities.iter().filter(|other| **other >= of_label);
+        self.in_top += usize::from(at_least.count() <= TOP);
+        self.log_likelihood += f64::from(of_label);
         let bin = ((confidence * BINS as f64) as usize).min(BINS - 1);
         let (samples, hits, confidences) = &mut self.bins[bin];
         *samples += 1;
@@ -217,6 +228,7 @@ impl Tally {
             data,
             samples: self.samples,
             accuracy: self.correct as f64 / samples,
+            top_5_accuracy: (names.len() > TOP).then(|| self.in_top as f64 / samples),
             negative_log_likelihood: -self.log_likelihood / samples,
             calibration_error: distances.sum::<f64>() / samples,
             classes: classes.collect(),

@@ -7,6 +7,9 @@ use burn_distill_recipe::Recipe;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Number of the most probable classes of the top accuracy.
+pub const TOP: usize = 5;
+
 /// Result of an experiment: the contents of `result.json`.
 #[derive(Serialize)]
 pub struct ExperimentResult {
@@ -75,6 +78,10 @@ pub struct NetworkResult {
     /// Accuracy; none if no test sample is labeled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Statistics>,
+    /// Fraction of samples whose label is among the five most probable classes; none if there are
+    /// five classes or fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_5_accuracy: Option<Statistics>,
     /// Fraction of samples on which it predicts the same class as the teacher, or the first of
     /// several; none without a teacher.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,8 +108,10 @@ impl ExperimentResult {
     /// Panics if there are no repetitions.
     pub fn new(repetitions: &[Repetition], info: RunInfo) -> Self {
         let watched = info.recipe.data.without_class;
-        let network =
-            |of: &dyn Fn(&Repetition) -> &Trained| NetworkResult::new(repetitions, of, watched);
+        let classes = info.classes.len();
+        let network = |of: &dyn Fn(&Repetition) -> &Trained| {
+            NetworkResult::new(repetitions, of, watched, classes)
+        };
         let has_labels = info.recipe.data.source.has_labels();
         let others = 0..repetitions[0].others.len();
         let teaches = repetitions[0].teacher.is_some();
@@ -135,6 +144,7 @@ impl NetworkResult {
         repetitions: &[Repetition],
         of: &dyn Fn(&Repetition) -> &Trained,
         watched: Option<usize>,
+        classes: usize,
     ) -> Self {
         let over = |value: &dyn Fn(&Repetition) -> f64| -> Vec<f64> {
             repetitions.iter().map(value).collect()
@@ -154,6 +164,8 @@ impl NetworkResult {
         let cost = of(&repetitions[0]).cost;
         Self {
             accuracy: is_labeled.then(|| Statistics::of(over(&|r| of(r).predictions.accuracy()))),
+            top_5_accuracy: (is_labeled && classes > TOP)
+                .then(|| Statistics::of(over(&|r| of(r).predictions.top_accuracy(TOP)))),
             agreement: agreement.map(|agreement| Statistics::of(agreement).mean),
             class_accuracy: class_accuracy.collect(),
             parameters: cost.parameters,

@@ -52,6 +52,7 @@ impl Split {
         };
         let (mut train, validation) = match &published.validation {
             Some(validation) => (rest, validation.clone()),
+            None if self.validation == 0.0 => (rest.clone(), rest.subset([])),
             None => rest.split(self.validation, seed)?,
         };
         if let Some(samples) = self.samples {

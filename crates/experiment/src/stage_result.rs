@@ -16,17 +16,17 @@ pub struct StageResult {
     /// Duration in seconds for each of these seeds.
     pub seconds: Vec<f64>,
     /// Accuracy of the student on the validation set at the end of the stage, as a fraction of 1;
-    /// none if the data has no labels.
+    /// none if the data has no labels, or no validation samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<Statistics>,
     /// Agreement with the teacher on the validation set at the end of the stage, as a fraction of 1,
-    /// if the data has no labels.
+    /// if the data has validation samples without labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_agreement: Option<Statistics>,
 }
 
 /// Returns the stages of all repetitions, in the order of their first appearance, given whether the
-/// data has labels.
+/// data has labels. Without validation samples, there are no rates.
 pub fn of(repetitions: &[Repetition], seeds: &[u64], has_labels: bool) -> Vec<StageResult> {
     let records: Vec<_> = repetitions
         .iter()
@@ -51,15 +51,16 @@ pub fn of(repetitions: &[Repetition], seeds: &[u64], has_labels: bool) -> Vec<St
                 let percent = stage.valid.get(&metric);
                 percent.map_or(f64::NAN, |percent| percent / 100.0)
             });
-            Statistics::of(rates.collect())
+            let is_measured = own().any(|(_, stage)| !stage.valid.is_empty());
+            is_measured.then(|| Statistics::of(rates.collect()))
         };
         StageResult {
             name: name.into(),
             seeds: own().map(|(seed, _)| *seed).collect(),
             epochs: own().map(|(_, stage)| stage.epochs).collect(),
             seconds: own().map(|(_, stage)| stage.seconds).collect(),
-            validation_accuracy: has_labels.then(|| rate(MetricKind::Accuracy)),
-            validation_agreement: (!has_labels).then(|| rate(MetricKind::Agreement)),
+            validation_accuracy: has_labels.then(|| rate(MetricKind::Accuracy)).flatten(),
+            validation_agreement: (!has_labels).then(|| rate(MetricKind::Agreement)).flatten(),
         }
     };
     names.into_iter().map(result).collect()

@@ -5,8 +5,8 @@ use super::losses::{check_distinct, check_losses};
 use super::naming::{check_name, loss_place};
 use super::training::check_training;
 use super::{
-    Loss, LossContext, Recipe, TeacherRecipe, TeacherSource, capacity, route, stages, strategy,
-    unlabeled,
+    Loss, LossContext, Recipe, RouteBy, TeacherRecipe, TeacherSource, capacity, route, stages,
+    strategy, unlabeled,
 };
 use crate::input::InputShape;
 use crate::loss::loss_context;
@@ -181,13 +181,52 @@ pub fn check_built(
     Ok(())
 }
 
+/// Checks that nothing needs validation samples.
+fn check_without_validation(recipe: &Recipe) -> Result<()> {
+    const NONE: &str = "needs validation samples, but `data.validation` is 0";
+    let teachers = recipe.teachers();
+    let of_teachers = teachers.iter().enumerate().map(|(index, teacher)| {
+        let place = format!("{}.training", TeacherRecipe::place(index));
+        (place, teacher.training.clone())
+    });
+    let of_stages = recipe.stages.iter().enumerate().map(|(index, stage)| {
+        let place = format!("stage.{index}.training");
+        (place, stage.training.clone())
+    });
+    let student = Some(recipe.student.training.clone());
+    let mut trainings = of_teachers
+        .chain([("student.training".to_string(), student)])
+        .chain(of_stages);
+    let early = trainings.find(|(_, training)| {
+        let patience = training.as_ref().map(|training| training.patience);
+        patience.flatten().is_some()
+    });
+    if let Some((place, _)) = early {
+        bail!("`{place}.patience` {NONE}: leave one of them out");
+    }
+    let route = recipe.route.as_ref();
+    ensure!(
+        route.is_none_or(|route| route.by != RouteBy::Hardness),
+        "a route by \"hardness\" {NONE}: set `route.by = \"interval\"`, or leave `data.validation` out"
+    );
+    Ok(())
+}
+
 /// Checks the table of the data, as far as that can be done before the data is loaded.
 fn check_data(recipe: &Recipe) -> Result<()> {
     let data = &recipe.data;
     data.source.check().at("data")?;
     let task = recipe.spec()?.task;
-    for (key, part) in [("test", data.test), ("validation", data.validation)] {
-        check::strictly_between(key, part, 0.0, 1.0).at("data")?;
+    check::strictly_between("test", data.test, 0.0, 1.0).at("data")?;
+    check::ensure(
+        (0.0..1.0).contains(&data.validation), // This also rejects NaN
+        "validation",
+        "at least 0 and below 1",
+        data.validation,
+    )
+    .at("data")?;
+    if data.validation == 0.0 {
+        check_without_validation(recipe)?;
     }
     let counts = [
         ("samples", data.samples),

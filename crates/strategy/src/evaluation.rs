@@ -13,6 +13,8 @@ pub struct Predictions {
     pub predicted: Vec<usize>,
     /// Label of each sample, where it is known.
     pub expected: Vec<Option<usize>>,
+    /// Number of other classes whose logit is at least that of the label, where the label is known.
+    pub ranks: Vec<Option<usize>>,
 }
 
 /// The reason why a classifier could not be evaluated.
@@ -59,7 +61,8 @@ impl Predictions {
         loader: &impl EpochLoader<N::Input>,
     ) -> Result<Self, EvaluationError> {
         let mut result = Self::default();
-        let (mut predicted, mut expected, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut predicted, mut expected) = (Vec::new(), Vec::new());
+        let (mut ranks, mut broken) = (Vec::new(), Vec::new());
         for batch in loader.batches() {
             let batch = batch?;
             let response = network.forward(batch.view().clone());
@@ -72,11 +75,13 @@ impl Predictions {
             let is_broken = logits.clone().is_nan().bool_or(infinite).any_dim(1);
             broken.push(is_broken.int().squeeze_dim(1));
             // −1 stands for an unknown class.
-            expected.push(match batch.targets.class_labels() {
+            let labels = match batch.targets.class_labels() {
                 Some((classes, Some(labeled))) => classes.mask_fill(labeled.bool_not(), -1),
                 Some((classes, None)) => classes,
                 None => Tensor::full([batch.ids.len()], -1, &logits.device()),
-            });
+            };
+            ranks.push(ranks_of(logits.clone(), labels.clone()));
+            expected.push(labels);
             result.ids.extend(batch.ids);
         }
         if !predicted.is_empty() {
@@ -91,10 +96,12 @@ impl Predictions {
                 .iter::<i64>()
                 .map(|class| class as usize)
                 .collect();
-            result.expected = read(expected)?
-                .iter::<i64>()
-                .map(|class| usize::try_from(class).ok())
-                .collect();
+            let known = |tensors| -> Result<Vec<Option<usize>>, ExecutionError> {
+                let numbers = read(tensors)?;
+                let numbers = numbers.iter::<i64>();
+                Ok(numbers.map(|number| usize::try_from(number).ok()).collect())
+            };
+            (result.expected, result.ranks) = (known(expected)?, known(ranks)?);
         }
         Ok(result)
     }
@@ -103,6 +110,12 @@ impl Predictions {
     /// NaN without labels.
     pub fn accuracy(&self) -> f64 {
         self.accuracy_where(|_| true)
+    }
+
+    /// Returns the share of the labeled samples whose label has one of the `count` largest logits,
+    /// between 0 and 1, or NaN without labels. Equal logits count as larger ones.
+    pub fn top_accuracy(&self, count: usize) -> f64 {
+        ratio(self.ranks.iter().flatten().map(|&rank| rank < count))
     }
 
     /// Returns the accuracy on the samples of one class, or NaN if there are none.
@@ -142,6 +155,26 @@ impl Predictions {
     }
 }
 
+/// Returns the number of other classes whose logit is at least that of the label; −1 for unknown
+/// labels, which are −1.
+///
+/// # Shapes
+///
+/// - logits: `[rows, num_classes]`
+/// - labels, output: `[rows]`
+fn ranks_of(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1, Int> {
+    let unknown = labels.clone().lower_elem(0);
+    let of_label = logits
+        .clone()
+        .gather(1, labels.clamp_min(0).unsqueeze_dim(1));
+    let at_least: Tensor<1, Int> = logits
+        .greater_equal(of_label)
+        .int()
+        .sum_dim(1)
+        .squeeze_dim(1);
+    at_least.sub_scalar(1).mask_fill(unknown, -1)
+}
+
 /// Returns the share of the values that are true.
 fn ratio(values: impl Iterator<Item = bool>) -> f64 {
     let (mut hits, mut all) = (0_usize, 0_usize);
@@ -155,12 +188,14 @@ fn ratio(values: impl Iterator<Item = bool>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
 
     fn predictions() -> Predictions {
         Predictions {
             ids: vec![3, 1, 4, 5],
             predicted: vec![0, 1, 1, 2],
             expected: vec![Some(0), Some(1), Some(0), None],
+            ranks: vec![Some(0), Some(0), Some(2), None],
         }
     }
 
@@ -170,6 +205,27 @@ mod tests {
         assert_eq!(predictions().class_accuracy(0), 0.5);
         assert_eq!(predictions().class_accuracy(1), 1.0);
         assert!(predictions().class_accuracy(7).is_nan());
+    }
+
+    #[test]
+    fn a_label_of_a_large_logit_counts_for_the_top_accuracy() {
+        let device = Device::default();
+        let logits = [
+            [3.0, 2.0, 1.0],
+            [3.0, 2.0, 1.0],
+            [0.0, 0.0, 0.0],
+            [1.0, 2.0, 3.0],
+        ];
+        let ranks = ranks_of(
+            Tensor::from_data(logits, &device),
+            Tensor::from_data([0, 1, 2, -1], &device),
+        );
+        let ranks: Vec<i64> = ranks.into_data().iter().collect();
+        assert_eq!(ranks, [0, 1, 2, -1], "equal logits count as larger ones");
+
+        let of = |count| predictions().top_accuracy(count);
+        assert_eq!([of(1), of(2), of(3)], [2.0 / 3.0, 2.0 / 3.0, 1.0]);
+        assert!(Predictions::default().top_accuracy(5).is_nan());
     }
 
     #[test]

@@ -86,9 +86,12 @@ fn text(evaluation: &Evaluation, part: Part, wide: bool) -> String {
         0 => String::new(),
         count => format!("\n{count} classes are left out: --wide shows them."),
     };
+    let top = evaluation.top_5_accuracy.map_or(String::new(), |top| {
+        format!("accuracy in the top 5     {:>8.2} %\n", 100.0 * top)
+    });
     format!(
         "{} of {}\n\
-         accuracy                  {:>8.2} %\n\
+         accuracy                  {:>8.2} %\n{top}\
          negative log-likelihood   {:>8.4}\n\
          calibration error         {:>8.2} %\n\n\
          {classes}{hidden}",

@@ -150,6 +150,26 @@ fn the_accuracy_on_the_left_out_class_is_reported() {
 }
 
 #[test]
+fn a_run_without_validation_samples_trains_on_all_others() {
+    let out = tempfile::tempdir().unwrap();
+    let stages = "stage=[{ name = 'a', epochs = 1, loss = [{ kind = 'soft-target' }] }]";
+    let changes = [&SHORT[..], &["data.validation=0"]].concat();
+    for (folder, more) in [("plain", None), ("stages", Some([stages, "loss=[]"]))] {
+        let changes = [&changes[..], more.as_ref().map_or(&[], |more| &more[..])].concat();
+        let folder = out.path().join(folder);
+        let output = run(&folder, &changes, &["--progress", "lines"]);
+
+        assert_success(&output);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("no validation samples"), "{text}");
+        let result = result(&folder);
+        assert_eq!(result["samples"], serde_json::json!([1258, 0, 539]));
+        assert!(result["distilled"]["accuracy"]["mean"].as_f64().unwrap() > 0.2);
+        assert!(result["stages"][0]["validation_accuracy"].is_null());
+    }
+}
+
+#[test]
 fn a_run_is_not_written_over() {
     let out = tempfile::tempdir().unwrap();
     assert_success(&run(out.path(), &SHORT, &[]));

@@ -32,7 +32,7 @@ pub struct DataRecipe {
     #[serde(default = "test")]
     pub test: f64,
     /// Fraction of the remaining samples held out for validation, if the data has no published
-    /// validation set.
+    /// validation set. With 0, all of them are training samples.
     #[serde(default = "validation")]
     pub validation: f64,
     /// Seed of both splits, which are the same for every repetition.

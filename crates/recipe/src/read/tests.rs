@@ -81,6 +81,29 @@ fn a_misspelled_change_is_refused_with_the_nearest() {
 }
 
 #[test]
+fn nothing_may_need_validation_samples_that_are_not_there() {
+    let error = |changes: &[&str]| {
+        let changes = [&["data.validation=0"], changes].concat();
+        let found = recipe(RECIPE, &changes).err();
+        found.map(|error| format!("{error:#}")).unwrap_or_default()
+    };
+    assert_eq!(error(&[]), "");
+    for place in ["teacher.training", "student.training"] {
+        let error = error(&[&format!("{place}.patience=2")]);
+        let expected = format!(
+            "`{place}.patience` needs validation samples, but `data.validation` is 0: leave one of \
+             them out"
+        );
+        assert!(error.contains(&expected), "{error}");
+    }
+    let error = error(&["route.by=hardness", "route.ratio=2", "route.anchors=2"]);
+    assert!(
+        error.contains("a route by \"hardness\" needs validation"),
+        "{error}"
+    );
+}
+
+#[test]
 fn values_out_of_range_are_named() {
     for (change, message) in [
         (
@@ -89,7 +112,7 @@ fn values_out_of_range_are_named() {
         ),
         (
             "data.validation=1.5",
-            "`data.validation` should be above 0 and below 1, but is 1.5",
+            "`data.validation` should be at least 0 and below 1, but is 1.5",
         ),
         (
             "data.without_class=10",

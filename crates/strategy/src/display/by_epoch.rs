@@ -57,6 +57,9 @@ impl fmt::Display for EpochMetrics {
         if let Some(train) = train {
             write!(f, "{} {train:.4}  ", loss.to_lowercase())?;
         }
+        if self.valid.is_empty() {
+            return write!(f, "no validation samples");
+        }
         write!(f, "validation:")?;
         if is_broken(valid) {
             return write!(f, " {} is not finite", loss.to_lowercase());
