@@ -297,6 +297,31 @@ fn an_exported_model_teaches_with_its_origin() {
 }
 
 #[test]
+fn a_student_with_a_view_is_exported_with_it() {
+    let out = tempfile::tempdir().unwrap();
+    let view = "student.model={ name = 'mlp-8', view = { crop = [0, 0, 8, 4], pool = [4, 2] } }";
+    assert_success(&run(
+        &out.path().join("run"),
+        &[&SHORT[..], &[view]].concat(),
+        &[],
+    ));
+    let model = exported(&out.path().join("run"), out.path(), &[]);
+
+    let evaluated = stdout(&command("eval", &model, &["--json"]));
+    let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
+    let accuracy = &result(&out.path().join("run"))["distilled"]["accuracy"]["mean"];
+    assert_eq!(evaluated["accuracy"], *accuracy);
+    // Programs load it without a registry.
+    let loaded = load(&model, &burn::tensor::Device::flex()).unwrap();
+    let mut pixels = vec![0; 64];
+    let left = loaded.classify(&pixels).unwrap()[0].probability;
+    pixels[7] = 255;
+    assert_eq!(loaded.classify(&pixels).unwrap()[0].probability, left);
+    pixels[0] = 255;
+    assert_ne!(loaded.classify(&pixels).unwrap()[0].probability, left);
+}
+
+#[test]
 fn runs_without_a_student_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("model").display().to_string();

@@ -1,13 +1,23 @@
 use super::description::ModelDescription;
 use burn::tensor::Device;
 use burn_distill_architecture::{
-    CheckpointTensor, NetworkConfig, NetworkError, TextClassifierConfig, TextOptions, TextSize,
+    CheckpointTensor, InputView, NetworkConfig, NetworkError, TextClassifierConfig, TextOptions,
+    TextSize, ViewedNetwork,
 };
-use burn_distill_core::{AnyNetwork, Check, InputShape, any_network, initialize};
+use burn_distill_core::{AnyNetwork, Check, DynNetwork, InputShape, any_network, initialize};
 use serde_json::Value;
 
+/// Option of every network: the part of the input that it sees.
+const VIEW: &str = "view";
+
 /// A network of the architecture crate with its sizes, as a description names it.
-pub(super) enum BuiltIn {
+pub(super) struct BuiltIn {
+    network: SizedNetwork,
+    /// The view of inputs of a shape.
+    view: Option<(InputView, InputShape)>,
+}
+
+enum SizedNetwork {
     Images(NetworkConfig, [usize; 3], usize),
     /// The number of features of a vector, which only a perceptron takes.
     Vectors(NetworkConfig, usize, usize),
@@ -21,6 +31,62 @@ impl BuiltIn {
     ///
     /// Returns an error if there is no such network, or if it takes other inputs.
     pub fn of(description: &ModelDescription) -> Result<Self, String> {
+        let mut seen = description.clone();
+        let Some(view) = seen.architecture.options.remove(VIEW) else {
+            let network = SizedNetwork::of(description)?;
+            return Ok(Self {
+                network,
+                view: None,
+            });
+        };
+        let in_view = |error: String| format!("`architecture.options.{VIEW}`: {error}");
+        let view: InputView =
+            serde_json::from_value(view).map_err(|error| in_view(error.to_string()))?;
+        let input = view.shape(&description.input);
+        seen.input = input.map_err(|error| in_view(error.to_string()))?;
+        Ok(Self {
+            network: SizedNetwork::of(&seen)?,
+            view: Some((view, description.input.clone())),
+        })
+    }
+
+    /// Returns the number of parameters, without creating the network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a number is out of range.
+    pub fn parameters(&self) -> Result<usize, NetworkError> {
+        self.network.parameters()
+    }
+
+    /// Creates the network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a number is out of range.
+    pub fn init(&self, device: &Device) -> Result<AnyNetwork, NetworkError> {
+        let network = self.network.init(device)?;
+        Ok(match self.view.clone() {
+            None => network,
+            Some((view, input)) => {
+                let viewed = ViewedNetwork::new(network, view, input);
+                DynNetwork::new(viewed.expect("The network is for the view."))
+            }
+        })
+    }
+
+    /// Returns the tensors of the network with their names in the original network.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a number is out of range.
+    pub fn checkpoint(&self) -> Result<Vec<CheckpointTensor>, NetworkError> {
+        self.network.checkpoint()
+    }
+}
+
+impl SizedNetwork {
+    fn of(description: &ModelDescription) -> Result<Self, String> {
         let name = &description.architecture.name;
         let classes = description.classes.len();
         let takes = |expected: &str| {
@@ -68,12 +134,7 @@ impl BuiltIn {
         }
     }
 
-    /// Returns the number of parameters, without creating the network.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a number is out of range.
-    pub fn parameters(&self) -> Result<usize, NetworkError> {
+    fn parameters(&self) -> Result<usize, NetworkError> {
         let plan = match self {
             Self::Images(config, shape, classes) => config.plan(*shape, *classes)?,
             Self::Vectors(config, features, classes) => {
@@ -85,12 +146,7 @@ impl BuiltIn {
         Ok(plan.parameters())
     }
 
-    /// Creates the network.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a number is out of range.
-    pub fn init(&self, device: &Device) -> Result<AnyNetwork, NetworkError> {
+    fn init(&self, device: &Device) -> Result<AnyNetwork, NetworkError> {
         Ok(match self {
             Self::Images(config, shape, classes) => {
                 any_network(config.init(*shape, *classes, device)?)
@@ -108,12 +164,7 @@ impl BuiltIn {
         })
     }
 
-    /// Returns the tensors of the network with their names in the original network.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a number is out of range.
-    pub fn checkpoint(&self) -> Result<Vec<CheckpointTensor>, NetworkError> {
+    fn checkpoint(&self) -> Result<Vec<CheckpointTensor>, NetworkError> {
         match self {
             Self::Images(config, shape, classes) => config.checkpoint(*shape, *classes),
             Self::Vectors(config, features, classes) => {

@@ -5,6 +5,7 @@ mod dataset;
 mod network;
 mod networks;
 mod text_networks;
+mod viewed;
 
 pub use base::Registry;
 pub(crate) use dataset::own_dataset;

@@ -1,5 +1,6 @@
 use super::network::{Architecture, NetworkFamily, StandardNetworks, Task};
 use super::text_networks::TextNetworks;
+use super::viewed::{self, Viewed};
 use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
 use crate::naming::assert_names;
@@ -44,6 +45,10 @@ impl Networks {
     /// Returns an error that suggests the nearest name if there is no network of this name, and an
     /// error if it has no such options.
     pub fn get(&self, model: &ModelRecipe) -> Result<Arc<dyn Architecture>> {
+        if let Some((model, view)) = viewed::split(model)? {
+            let inner = self.get(&model)?;
+            return Ok(Arc::new(Viewed { inner, view }));
+        }
         self.found(model).unwrap_or_else(|| {
             let examples: Vec<_> = self.0.iter().flat_map(|family| family.examples()).collect();
             let known: Vec<_> = self.entries().map(|entry| entry.name).collect();
