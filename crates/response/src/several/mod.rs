@@ -5,7 +5,6 @@ mod averaged;
 mod confidence_aware;
 mod entropy_weighted;
 mod rows;
-mod simplex;
 
 pub use adaptive::*;
 pub use averaged::*;
