@@ -118,14 +118,19 @@ impl Terms {
     /// Computes the loss: the weighted sum of the terms. Shape: `[1]`.
     ///
     /// The sum has the precision of the most precise term. Values that are only logged are not part
-    /// of it.
+    /// of it. Neither is a term of weight zero beside others: parameters that only this term trains
+    /// then have no gradient, instead of one of zeros, so that an optimizer with weight decay leaves
+    /// them as they are.
     ///
     /// # Panics
     ///
     /// Panics if no term is part of the loss.
     pub fn total(&self) -> Tensor<1> {
+        let counts = |term: &&Term| term.in_loss && term.weight != 0.0;
+        let any_counts = self.iter().any(|term| counts(&term));
         self.iter()
-            .filter(|term| term.in_loss)
+            // The loss is connected to the graph even if all weights are zero.
+            .filter(|term| term.in_loss && (!any_counts || counts(term)))
             .map(|term| term.value.clone().mul_scalar(term.weight))
             .reduce(|sum, term| {
                 let dtype = widest(sum.dtype(), term.dtype());
@@ -169,6 +174,22 @@ mod tests {
 
     fn term(name: &str, value: f64, weight: f64) -> Terms {
         Terms::one(name, Tensor::from_data([value], &Device::default()), weight)
+    }
+
+    #[test]
+    fn a_term_of_weight_zero_has_no_gradient_beside_others() {
+        let device = Device::default().autodiff();
+        let of = |weights: [f64; 2]| {
+            let values = [2.0, 3.0].map(|value| Tensor::<1>::from_data([value], &device));
+            let values = values.map(Tensor::require_grad);
+            let [first, second] = [0, 1]
+                .map(|index| Terms::one(index.to_string(), values[index].clone(), weights[index]));
+            let grads = first.and(second).total().backward();
+            values.map(|value| value.grad(&grads).map(|grad| grad.into_scalar::<f32>()))
+        };
+
+        assert_eq!(of([0.5, 0.0]), [Some(0.5), None]);
+        assert_eq!(of([0.0, 0.0]), [Some(0.0), Some(0.0)]);
     }
 
     #[test]
