@@ -65,7 +65,8 @@ pub enum ChangingWeight {
         center: usize,
     },
     /// Delayed start: zero in the first `epochs` epochs, then `to`, as in the authors' code of CA-MKD
-    /// and AEKD on features.
+    /// and AEKD on features. Beside other terms, a delayed one is [left
+    /// out](crate::Terms::total), so that it trains nothing.
     Delayed {
         /// Value once `epochs` epochs are finished.
         to: f64,
@@ -117,6 +118,15 @@ impl WeightSchedule {
             Self::Changing(changing) => changing.at(clock),
         }
     }
+
+    /// Returns whether the weight is [delayed](ChangingWeight::Delayed) beyond the position of
+    /// `clock`.
+    pub fn is_delayed(&self, clock: &Clock) -> bool {
+        match self {
+            Self::Changing(ChangingWeight::Delayed { epochs, .. }) => clock.epoch <= *epochs,
+            _ => false,
+        }
+    }
 }
 
 impl ChangingWeight {
@@ -161,9 +171,9 @@ impl ChangingWeight {
                 to * (-5.0 * rest * rest).exp()
             }
             Self::Sigmoid { to, center } => to / (1.0 + (*center as f64 - finished(clock)).exp()),
-            Self::Delayed { to, epochs } => match clock.epoch > *epochs {
-                true => *to,
-                false => 0.0,
+            Self::Delayed { to, epochs } => match clock.epoch <= *epochs {
+                true => 0.0,
+                false => *to,
             },
             Self::Cosine { from, to, epochs } => {
                 let angle = PI * fraction(clock.elapsed(), *epochs);

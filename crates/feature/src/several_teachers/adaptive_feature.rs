@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, connected_zero, smallest_combination};
 use burn_distill_core::{
     CatalogEntry, ChangingWeight, Check, ConfigError, Input, LossEntry, NamedLoss, Targets,
-    assert_teacher_count, check,
+    assert_teacher_count, check, check_several,
 };
 
 /// Smallest norm of a gradient, as a part of the largest one.
@@ -235,6 +235,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     LossEntry::new(catalog, weight, |mut builder| {
         let taps = TeacherMaps::take(&mut builder)?;
         let config = builder.configure(AdaptiveFeatureLossConfig::new())?;
+        check_several(builder.contexts().len())?;
         let [_, channels, ..] = taps.student_map.dims();
         let teachers: Vec<_> = taps.teacher_maps.iter().map(|map| map.dims()[1]).collect();
         let loss = config.init(channels, &teachers, &builder.context().device);

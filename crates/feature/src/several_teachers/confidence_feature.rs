@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use burn_distill_core::numeric::{as_precise_as, connected_zero};
 use burn_distill_core::{
     CatalogEntry, ChangingWeight, Check, Frozen, Input, LossEntry, LossError, NamedLoss, Network,
-    Targets, assert_teacher_count, check, check_same, confidence_weights,
+    Targets, assert_teacher_count, check, check_same, check_several, confidence_weights,
 };
 
 /// Configuration to create a [confidence-aware feature loss](ConfidenceFeatureLoss) using the [init
@@ -209,6 +209,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         let taps = TeacherMaps::take(&mut builder)?;
         let config = builder.configure(ConfidenceFeatureLossConfig::new())?;
         let contexts = builder.contexts();
+        check_several(contexts.len())?;
         let classifiers = contexts.iter().zip(&taps.teachers).zip(&taps.teacher_maps);
         let classifiers = classifiers.enumerate().map(|(index, ((context, tap), map))| {
             let classifier = context.teacher.classifier().ok_or_else(|| {

@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
     Context, DefaultTaps, Input, Knowledge, LossBuilder, LossError, LossTerm, NamedLoss,
-    Requirements, Tap, TapSelection, Targets, check_several,
+    Requirements, Tap, TapSelection, Targets,
 };
 
 /// Loss between a map of a student and a map of each of its teachers.
@@ -104,13 +104,12 @@ pub(super) struct TeacherMaps {
 
 impl TeacherMaps {
     /// Takes the taps from the keys `student` (one tap) and `teachers` (one tap for each teacher), by
-    /// default the last stage of each network.
+    /// default the last map of each network, or else its pooled features.
     pub fn take<I: Input>(builder: &mut LossBuilder<'_, I>) -> Result<Self, LossError> {
         let contexts = builder.contexts();
-        check_several(contexts.len())?;
         let student_taps = &contexts[0].student_taps;
-        let student = builder.one("student", student_taps, DefaultTaps::LastStage)?;
-        let teachers = builder.of_each_teacher(DefaultTaps::LastStage)?;
+        let student = builder.one("student", student_taps, DefaultTaps::LastMap)?;
+        let teachers = builder.of_each_teacher(DefaultTaps::LastMap)?;
         let teacher_maps = contexts.iter().zip(&teachers);
         let teacher_maps = teacher_maps
             .map(|(context, tap)| map_of("teachers", tap, context.teacher_taps.get(tap)?));
