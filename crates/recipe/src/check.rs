@@ -9,13 +9,13 @@ use super::{
     unlabeled,
 };
 use crate::input::InputShape;
-use crate::loss::loss_context;
+use crate::loss::{TeacherChoices, loss_context};
 use crate::model::ModelRecipe;
 use crate::onnx::OnnxTask;
 use crate::registry::DatasetSpec;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
-use burn_distill::core::check;
+use burn_distill::core::{Seed, check};
 use burn_distill::data::{Augmentation, DataError};
 use burn_distill::interchange::KeyMap;
 use std::collections::HashSet;
@@ -241,10 +241,15 @@ fn check_anchors(losses: &[Loss]) -> Result<()> {
 /// Checks the losses between a student and several teachers.
 fn check_joint_losses(recipe: &Recipe, contexts: &[LossContext]) -> Result<()> {
     let kinds = recipe.registry.losses();
+    let teachers = recipe.teacher_names();
+    let choices = TeacherChoices {
+        names: &teachers,
+        seed: Seed::new(0),
+    };
     let mut names = Vec::new();
     for (index, table) in recipe.losses.iter().enumerate() {
-        let loss = kinds.build_joint(table, contexts).at(&loss_place(index))?;
-        names.push(loss.name);
+        let loss = kinds.build_of_several(table, contexts, choices);
+        names.push(loss.at(&loss_place(index))?.name);
     }
     check_distinct(names.iter().map(String::as_str).enumerate())
 }
