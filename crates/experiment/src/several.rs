@@ -41,7 +41,9 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_distilled(&recipe.training, seed)?,
+            loaders: self
+                .data
+                .loaders(self.data.for_distilled(&recipe.training, seed)?),
             teacher: Some(self.teacher_identity(seed)?),
             metrics,
             snapshots: Vec::new(),

@@ -104,6 +104,52 @@ fn teachers_of_other_architectures_and_from_files_teach_together() {
 }
 
 #[test]
+fn a_student_learns_the_classes_of_teachers_that_know_different_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = recipe("response/amalgamated-teachers");
+    let run = |out: &str, changes: &[&str], more: &[&str]| {
+        let arguments = arguments_of(&path, &folder.path().join(out), changes);
+        let output = program(more_than(&arguments, more).as_slice()).output();
+        output.expect("the program starts")
+    };
+    assert_success(&run("all", &["seeds=[0]"], &[]));
+    let found = result(&folder.path().join("all"));
+    let accuracy = |network: &serde_json::Value| network["accuracy"]["mean"].as_f64().unwrap();
+    for teacher in [&found["teacher"], &found["others"][0]] {
+        assert!((0.35..=0.6).contains(&accuracy(teacher)), "{teacher}");
+        // From teachers alone, more than either of them knows.
+        assert!(
+            accuracy(&found["distilled"]) > accuracy(teacher) + 0.05,
+            "{found}"
+        );
+    }
+
+    // The teacher is loaded with the classes that it knows.
+    fs::remove_dir_all(folder.path().join("all/seed-0/distilled")).unwrap();
+    assert_success(&run("all", &["seeds=[0]"], &["--resume"]));
+    let resumed = result(&folder.path().join("all"));
+    assert_eq!(
+        accuracy(&resumed["distilled"]),
+        accuracy(&found["distilled"])
+    );
+
+    for (change, message) in [
+        (
+            "teacher.only_classes=['0', '1']",
+            "no teacher knows the class `2`, so that the student would never predict it",
+        ),
+        (
+            "teacher.only_classes=['zero']",
+            "`teacher.only_classes`: the data has no class `zero`",
+        ),
+    ] {
+        let output = run("refused", &[change], &[]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn a_distilled_student_is_the_teacher_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let distil = |name: &str, teacher: &str| {

@@ -221,7 +221,7 @@ impl TeacherMapsLoss for AdaptiveFeatureLoss {
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "adaptive-feature",
-        abbreviation: "AEKD on features",
+        abbreviation: "AEKD",
         about: "matches the maps of several teachers such that their gradients conflict least",
         kind: "feature",
         aliases: &["aekd-feature"],

@@ -194,7 +194,7 @@ impl TeacherMapsLoss for ConfidenceFeatureLoss {
 pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     let catalog = CatalogEntry {
         name: "confidence-feature",
-        abbreviation: "CA-MKD on features",
+        abbreviation: "CA-MKD",
         about: "matches the maps of several teachers, weighted by their classifiers",
         kind: "feature",
         aliases: &["ca-mkd-feature"],
