@@ -64,6 +64,15 @@ pub enum ChangingWeight {
         /// Number of finished epochs at which the weight is half of `to`.
         center: usize,
     },
+    /// Delayed start: zero in the first `epochs` epochs, then `to`, as in the authors' code of CA-MKD
+    /// and AEKD on features. Beside other terms, a delayed one is [left
+    /// out](crate::Terms::total), so that it trains nothing.
+    Delayed {
+        /// Value once `epochs` epochs are finished.
+        to: f64,
+        /// Number of epochs without the term.
+        epochs: usize,
+    },
     /// Half a period of a cosine: `to + (from − to) · (1 + cos(π · min(elapsed / epochs, 1))) / 2`.
     Cosine {
         /// Value at the start.
@@ -107,6 +116,15 @@ impl WeightSchedule {
         match self {
             Self::Constant(value) => *value,
             Self::Changing(changing) => changing.at(clock),
+        }
+    }
+
+    /// Returns whether the weight is [delayed](ChangingWeight::Delayed) beyond the position of
+    /// `clock`.
+    pub fn is_delayed(&self, clock: &Clock) -> bool {
+        match self {
+            Self::Changing(ChangingWeight::Delayed { epochs, .. }) => clock.epoch <= *epochs,
+            _ => false,
         }
     }
 }
@@ -153,6 +171,10 @@ impl ChangingWeight {
                 to * (-5.0 * rest * rest).exp()
             }
             Self::Sigmoid { to, center } => to / (1.0 + (*center as f64 - finished(clock)).exp()),
+            Self::Delayed { to, epochs } => match clock.epoch <= *epochs {
+                true => 0.0,
+                false => *to,
+            },
             Self::Cosine { from, to, epochs } => {
                 let angle = PI * fraction(clock.elapsed(), *epochs);
                 to + (from - to) * (1.0 + angle.cos()) / 2.0
@@ -193,7 +215,9 @@ impl Check for ChangingWeight {
                 check::weight("from", *from)?;
                 check::weight("to", *to)
             }
-            Self::SigmoidRampUp { to, .. } | Self::Sigmoid { to, .. } => check::weight("to", *to),
+            Self::SigmoidRampUp { to, .. }
+            | Self::Sigmoid { to, .. }
+            | Self::Delayed { to, .. } => check::weight("to", *to),
             Self::Step {
                 value,
                 factor,
@@ -300,6 +324,22 @@ mod tests {
         assert_close(at(&warm_up, 1), 0.05);
         assert_close(at(&warm_up, 20), 1.0);
         assert_close(at(&warm_up, 100), 1.0);
+    }
+
+    #[test]
+    fn a_delayed_weight_is_zero_before_its_start() {
+        let delayed = ChangingWeight::Delayed {
+            to: 50.0,
+            epochs: 1,
+        };
+
+        assert_eq!(
+            [1, 2, 9].map(|epoch| at(&delayed, epoch)),
+            [0.0, 50.0, 50.0]
+        );
+        let text = r#"{ "kind": "delayed", "to": 50.0, "epochs": 1 }"#;
+        let read: WeightSchedule = serde_json::from_str(text).unwrap();
+        assert_eq!(read, delayed.into());
     }
 
     #[test]

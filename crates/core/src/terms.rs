@@ -1,4 +1,5 @@
 use crate::numeric::widest;
+use crate::{Clock, WeightSchedule};
 use burn::tensor::Tensor;
 
 /// One named and weighted part of a loss.
@@ -12,6 +13,9 @@ pub struct Term {
     pub weight: f64,
     /// Whether the term is part of the loss. A value that is [only logged](Terms::shown) is not.
     pub in_loss: bool,
+    /// Whether the term is left out beside others, because its weight is
+    /// [delayed](crate::ChangingWeight::Delayed).
+    pub delayed: bool,
 }
 
 /// The terms of a loss, each logged under its name. Their weighted sum is the loss.
@@ -30,6 +34,23 @@ impl Terms {
             value,
             weight,
             in_loss: true,
+            delayed: false,
+        }])
+    }
+
+    /// Creates a loss of one term, with the weight of a schedule.
+    pub fn scheduled(
+        name: impl Into<String>,
+        value: Tensor<1>,
+        weight: &WeightSchedule,
+        clock: &Clock,
+    ) -> Self {
+        Self(vec![Term {
+            name: name.into(),
+            value,
+            weight: weight.at(clock),
+            in_loss: true,
+            delayed: weight.is_delayed(clock),
         }])
     }
 
@@ -58,6 +79,7 @@ impl Terms {
             value: value.without_autodiff(),
             weight: 0.0,
             in_loss: false,
+            delayed: false,
         }])
     }
 
@@ -118,14 +140,19 @@ impl Terms {
     /// Computes the loss: the weighted sum of the terms. Shape: `[1]`.
     ///
     /// The sum has the precision of the most precise term. Values that are only logged are not part
-    /// of it.
+    /// of it. Neither is a term whose weight is [delayed](crate::ChangingWeight::Delayed), beside
+    /// others: parameters that only this term trains have no gradient then, instead of one of zeros,
+    /// so that an optimizer with weight decay leaves them as they are.
     ///
     /// # Panics
     ///
     /// Panics if no term is part of the loss.
     pub fn total(&self) -> Tensor<1> {
+        let counts = |term: &Term| term.in_loss && !term.delayed;
+        let any_counts = self.iter().any(counts);
         self.iter()
-            .filter(|term| term.in_loss)
+            // The loss is connected to the graph even if all terms are delayed.
+            .filter(|term| term.in_loss && (!any_counts || counts(term)))
             .map(|term| term.value.clone().mul_scalar(term.weight))
             .reduce(|sum, term| {
                 let dtype = widest(sum.dtype(), term.dtype());
@@ -153,6 +180,7 @@ impl IntoIterator for Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ChangingWeight;
     use burn::tensor::{DType, Device};
 
     #[test]
@@ -169,6 +197,32 @@ mod tests {
 
     fn term(name: &str, value: f64, weight: f64) -> Terms {
         Terms::one(name, Tensor::from_data([value], &Device::default()), weight)
+    }
+
+    #[test]
+    fn a_delayed_term_has_no_gradient_beside_others() {
+        let device = Device::default().autodiff();
+        let delayed = || ChangingWeight::Delayed { to: 3.0, epochs: 1 }.into();
+        let of = |weights: [WeightSchedule; 2], epoch: usize| {
+            let clock = Clock {
+                epoch,
+                ..Clock::start()
+            };
+            let values = [2.0, 3.0].map(|value| Tensor::<1>::from_data([value], &device));
+            let values = values.map(Tensor::require_grad);
+            let [first, second] = [0, 1].map(|index| {
+                let value = values[index].clone();
+                Terms::scheduled(index.to_string(), value, &weights[index], &clock)
+            });
+            let grads = first.and(second).total().backward();
+            values.map(|value| value.grad(&grads).map(|grad| grad.into_scalar::<f32>()))
+        };
+
+        assert_eq!(of([0.5.into(), delayed()], 1), [Some(0.5), None]);
+        assert_eq!(of([0.5.into(), delayed()], 2), [Some(0.5), Some(3.0)]);
+        assert_eq!(of([delayed(), delayed()], 1), [Some(0.0), Some(0.0)]);
+        // A weight of zero is not a delay.
+        assert_eq!(of([0.5.into(), 0.0.into()], 1), [Some(0.5), Some(0.0)]);
     }
 
     #[test]

@@ -140,6 +140,15 @@ pub trait Samples: Clone + Debug + Send + Sync + 'static {
         self.subset(kept)
     }
 
+    /// Returns the samples of some classes. All classes keep their positions.
+    fn only_classes(&self, classes: &[usize]) -> Self {
+        let kept = self.ids().iter().copied();
+        let kept: Vec<_> = kept
+            .filter(|&id| classes.contains(&self.label(id)))
+            .collect();
+        self.subset(kept)
+    }
+
     /// Returns a stratified split in two, `(rest, held out)`, as [`stratified_split`] computes it.
     /// Unlabeled samples count as samples of class 0.
     ///

@@ -125,8 +125,11 @@ impl Data {
             if teacher.weights.is_none()
                 && let Some(training) = &teacher.training
             {
-                let place = format!("{}.training", TeacherRecipe::place(index));
-                check(&place, training, self.train.len())?;
+                let place = TeacherRecipe::place(index);
+                let known = teacher.known_classes(self.classes());
+                let known = known.with_context(|| place.clone())?;
+                let (samples, _) = self.for_teacher(training, 0, known.as_deref())?;
+                check(&format!("{place}.training"), training, samples.num_items())?;
             }
         }
         let seen = self.seen().len();
@@ -250,9 +253,34 @@ impl Data {
         self.checksum.get_or_init(|| self.published.checksum())
     }
 
-    /// Returns the training samples of the teacher: all of them, with their labels.
-    pub fn for_teacher(&self, training: &TrainingRecipe, seed: u64) -> Loader {
-        self.training_loader(self.train.clone(), training, seed)
+    /// Returns the training and validation samples of the teacher: all of them, with their labels, or
+    /// those of the classes that it knows.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there are no samples of these classes.
+    pub fn for_teacher(
+        &self,
+        training: &TrainingRecipe,
+        seed: u64,
+        known: Option<&[usize]>,
+    ) -> Result<(Loader, Loader)> {
+        let parts = [("training", &self.train), ("validation", &self.validation)];
+        let [train, valid] = parts.map(|(name, part)| {
+            let part = match known {
+                Some(classes) => part.only_classes(classes),
+                None => part.clone(),
+            };
+            ensure!(
+                !part.is_empty(),
+                "no {name} sample of {} is of a class that a teacher knows: give it other \
+                 `only_classes`",
+                self.name()
+            );
+            Ok(part)
+        });
+        let train = self.training_loader(train?, training, seed);
+        Ok((train, self.evaluation_loader(&valid?)))
     }
 
     /// Returns the training samples of the distilled student, not all of which need to be labeled.
@@ -594,7 +622,7 @@ mod tests {
             let training: TrainingRecipe = training.try_into().unwrap();
 
             let loaders = [
-                data.for_teacher(&training, 7),
+                data.for_teacher(&training, 7, None).unwrap().0,
                 data.for_distilled(&training, 7).unwrap(),
                 data.for_stage(&training, 7, 1).unwrap(),
                 data.for_baseline(&training, 7).unwrap(),

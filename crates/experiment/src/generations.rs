@@ -92,7 +92,9 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_stage(&recipe.training, seed, number)?,
+            loaders: self
+                .data
+                .loaders(self.data.for_stage(&recipe.training, seed, number)?),
             teacher: Some(self.identity_of(*teacher_role, seed)?),
             metrics: metrics_of_distilled(&terms),
             snapshots: Vec::new(),

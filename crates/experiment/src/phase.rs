@@ -22,7 +22,8 @@ pub struct Phase<'a, M> {
     pub seed: u64,
     pub model: &'a ModelRecipe,
     pub training: &'a TrainingRecipe,
-    pub loader: Loader,
+    /// Training and validation samples.
+    pub loaders: (Loader, Loader),
     pub teacher: Option<TeacherIdentity>,
     pub metrics: Vec<MetricKind>,
     /// Epochs after which a snapshot of the network is kept.
@@ -97,7 +98,7 @@ impl Experiment<'_> {
                 phase.distiller,
                 &phase.training.optimizer,
                 &phase.training.learning_rate,
-                self.data.loaders(phase.loader),
+                phase.loaders,
             )
             .map_err(|error| subject.training_error(error))?;
         *phase.renderer = Some(trained.renderer);

@@ -36,22 +36,26 @@ impl Experiment<'_> {
             renderer
         )?);
 
-        let trained = or_stopped!(self.train(Phase {
-            role: Role::Distilled,
-            seed,
-            model: &recipe.model,
-            training: &recipe.training,
-            loader: self.data.for_baseline(&recipe.training, seed)?,
-            teacher: Some(self.identity_of(Role::Pretrained, seed)?),
-            metrics: vec![MetricKind::Loss, MetricKind::Accuracy],
-            snapshots: Vec::new(),
-            distiller: OfflineDistiller::without_teacher(
-                pretrained.network,
-                CrossEntropyObjective::new(1.0)
-            ),
-            finalize: Box::new(|distiller| Ok(distiller.student.into())),
-            renderer,
-        })?);
+        let trained = or_stopped!(
+            self.train(Phase {
+                role: Role::Distilled,
+                seed,
+                model: &recipe.model,
+                training: &recipe.training,
+                loaders: self
+                    .data
+                    .loaders(self.data.for_baseline(&recipe.training, seed)?),
+                teacher: Some(self.identity_of(Role::Pretrained, seed)?),
+                metrics: vec![MetricKind::Loss, MetricKind::Accuracy],
+                snapshots: Vec::new(),
+                distiller: OfflineDistiller::without_teacher(
+                    pretrained.network,
+                    CrossEntropyObjective::new(1.0)
+                ),
+                finalize: Box::new(|distiller| Ok(distiller.student.into())),
+                renderer,
+            })?
+        );
         Ok(Progress::Done(Trained {
             seconds: pretrained.seconds + trained.seconds,
             ..trained

@@ -8,9 +8,10 @@ use super::role::Role;
 use anyhow::{Context, Result};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
-use burn_distill::core::{CrossEntropyObjective, Frozen, Objective, Seed};
+use burn_distill::core::{CrossEntropyObjective, DynNetwork, Frozen, Objective, Seed};
+use burn_distill::interchange::PlacedClasses;
 use burn_distill::strategy::{MetricKind, OfflineDistiller, Snapshots};
-use burn_distill_recipe::{OnnxRecipe, TeacherRecipe, TeacherSource, student_of};
+use burn_distill_recipe::{AnyNetwork, OnnxRecipe, TeacherRecipe, TeacherSource, student_of};
 
 /// Trained networks of one seed: the teacher, if there is one, the baseline and the distilled
 /// student.
@@ -76,6 +77,9 @@ impl Experiment<'_> {
         recipe: &TeacherRecipe,
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
+        let known = recipe.known_classes(self.data.classes());
+        let known = known.with_context(|| TeacherRecipe::place(index))?;
+        let knowing = |network| knowing(network, known.as_deref(), self.data.classes().len());
         let (model, training) = match recipe.source()? {
             TeacherSource::Trained(model, training) => (model, training),
             TeacherSource::Weights(model, file) => {
@@ -83,14 +87,15 @@ impl Experiment<'_> {
                 let given =
                     GivenTeacher::load(registry, model, recipe, file, self.data, self.device)?;
                 let subject = Subject::new(Role::Teacher(index), seed);
-                let teacher = self.evaluate(&subject, given.network, file, 0.0)?;
+                let network = knowing(given.network);
+                let teacher = self.evaluate(&subject, network, file, 0.0)?;
                 return Ok(Progress::Done(teacher));
             }
-            TeacherSource::Onnx(onnx) => return self.teacher_of_file(seed, index, onnx),
+            TeacherSource::Onnx(onnx) => return self.teacher_of_file(seed, index, onnx, knowing),
         };
         // Every teacher begins from other weights and is trained on another order of the samples.
         let own = Seed::new(seed).teacher(index);
-        let network = self.build(model, own.teacher_weights())?;
+        let network = knowing(self.build(model, own.teacher_weights())?);
         let metrics = [MetricKind::Loss, MetricKind::Accuracy];
         let epochs = training.epochs;
         let route = self.recipe.route.iter();
@@ -99,7 +104,9 @@ impl Experiment<'_> {
             seed,
             model,
             training,
-            loader: self.data.for_teacher(training, own.value()),
+            loaders: self
+                .data
+                .for_teacher(training, own.value(), known.as_deref())?,
             teacher: None,
             metrics: metrics.into(),
             snapshots: route
@@ -117,10 +124,12 @@ impl Experiment<'_> {
         seed: u64,
         index: usize,
         onnx: &OnnxRecipe,
+        knowing: impl Fn(AnyNetwork) -> AnyNetwork,
     ) -> Result<Progress<Trained>> {
         let loaded = self.data.onnx(onnx, self.device)?;
         let subject = Subject::new(Role::Teacher(index), seed);
-        let mut teacher = self.evaluate(&subject, loaded.network, &onnx.file, 0.0)?;
+        let network = knowing(loaded.network);
+        let mut teacher = self.evaluate(&subject, network, &onnx.file, 0.0)?;
         teacher.cost.parameters = loaded.parameters;
         teacher.cost.bytes = 0;
         for file in &loaded.files {
@@ -138,7 +147,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.for_baseline(seed)?,
+            loaders: self.data.loaders(self.for_baseline(seed)?),
             teacher: None,
             metrics: metrics.into(),
             snapshots: Vec::new(),
@@ -198,10 +207,11 @@ impl Experiment<'_> {
                 seed,
                 model: &recipe.model,
                 training: &recipe.training,
-                loader: self
-                    .data
-                    .for_distilled(&recipe.training, seed)?
-                    .views(views),
+                loaders: self.data.loaders(
+                    self.data
+                        .for_distilled(&recipe.training, seed)?
+                        .views(views),
+                ),
                 teacher: Some(self.teacher_identity(seed)?),
                 metrics,
                 snapshots: Vec::new(),
@@ -214,5 +224,13 @@ impl Experiment<'_> {
             seconds: prepared.seconds + trained.seconds,
             ..trained
         }))
+    }
+}
+
+/// Returns a teacher that knows only the given classes, if any are given.
+fn knowing(network: AnyNetwork, known: Option<&[usize]>, classes: usize) -> AnyNetwork {
+    match known {
+        Some(known) => DynNetwork::new(PlacedClasses::only(network, known, classes)),
+        None => network,
     }
 }

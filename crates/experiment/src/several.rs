@@ -4,7 +4,7 @@ use super::role::Role;
 use anyhow::Result;
 use burn_distill::core::{Frozen, Seed};
 use burn_distill::strategy::{MetricKind, OfflineDistiller};
-use burn_distill_recipe::{JointLoss, LossContext};
+use burn_distill_recipe::{JointLoss, LossContext, TeacherChoices};
 
 impl Experiment<'_> {
     /// Trains the student by distillation from several teachers at once.
@@ -41,7 +41,9 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_distilled(&recipe.training, seed)?,
+            loaders: self
+                .data
+                .loaders(self.data.for_distilled(&recipe.training, seed)?),
             teacher: Some(self.teacher_identity(seed)?),
             metrics,
             snapshots: Vec::new(),
@@ -54,10 +56,15 @@ impl Experiment<'_> {
     fn joint_losses(&self, seed: u64, contexts: &[LossContext]) -> Result<Vec<JointLoss>> {
         // Other random numbers than those of the networks, as with one teacher.
         burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
+            let names = self.recipe.teacher_names();
+            let choices = TeacherChoices {
+                names: &names,
+                seed: Seed::new(seed),
+            };
             let losses = self.recipe.losses.iter();
             let kinds = self.recipe.registry.losses();
             losses
-                .map(|table| kinds.build_joint(table, contexts))
+                .map(|table| kinds.build_of_several(table, contexts, choices))
                 .collect()
         })
     }

@@ -70,7 +70,7 @@ impl Experiment<'_> {
             seed,
             model: &self.recipe.student.model,
             training,
-            loader,
+            loaders: self.data.loaders(loader),
             teacher: None,
             metrics: prepared.metrics,
             snapshots: Vec::new(),

@@ -24,6 +24,8 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::activation_boundaries::entry(),
         crate::overhaul::entry(),
         crate::variational::entry(),
+        crate::several_teachers::confidence_feature_entry(),
+        crate::several_teachers::adaptive_feature_entry(),
     ]
 }
 

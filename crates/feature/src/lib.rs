@@ -28,6 +28,7 @@ mod reconstruction;
 mod review;
 mod semantic_calibration;
 mod several_layers;
+mod several_teachers;
 mod sim_kd;
 mod variational;
 
@@ -55,6 +56,7 @@ pub use pearson::*;
 pub use reconstruction::*;
 pub use review::*;
 pub use semantic_calibration::*;
+pub use several_teachers::*;
 pub use sim_kd::*;
 pub use variational::*;
 

@@ -8,6 +8,7 @@ mod model;
 mod onnx;
 #[cfg(feature = "export")]
 mod onnx_file;
+mod placed_classes;
 mod selected_classes;
 
 pub use checkpoint::*;
@@ -15,4 +16,5 @@ pub use class_map::*;
 pub use model::*;
 #[cfg(feature = "onnx")]
 pub use onnx::*;
+pub use placed_classes::*;
 pub use selected_classes::*;

@@ -8,17 +8,18 @@ use super::{
     Loss, LossContext, Recipe, RouteBy, TeacherRecipe, TeacherSource, capacity, route, stages,
     strategy, unlabeled,
 };
+use crate::class_names::ClassNames;
 use crate::input::InputShape;
-use crate::loss::loss_context;
+use crate::loss::{TeacherChoices, loss_context};
 use crate::model::ModelRecipe;
 use crate::onnx::OnnxTask;
 use crate::registry::DatasetSpec;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::Device;
-use burn_distill::core::check;
+use burn_distill::core::{Seed, check};
 use burn_distill::data::{Augmentation, DataError};
 use burn_distill::interchange::KeyMap;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Checks a recipe whose types and numbers are valid, without building its losses.
 ///
@@ -49,6 +50,11 @@ pub fn check(recipe: &Recipe) -> Result<()> {
             TeacherSource::Weights(..) => check_weights(teacher).at(&place)?,
             TeacherSource::Onnx(onnx) => onnx.check().at(&format!("{place}.onnx"))?,
         }
+        let empty = teacher
+            .only_classes
+            .as_ref()
+            .is_some_and(ClassNames::is_empty);
+        check::ensure(!empty, "only_classes", "a list of names", "empty").at(&place)?;
     }
     check_parts(recipe)?;
     check_training(&recipe.student.training, "student.training")?;
@@ -280,13 +286,50 @@ fn check_anchors(losses: &[Loss]) -> Result<()> {
 /// Checks the losses between a student and several teachers.
 fn check_joint_losses(recipe: &Recipe, contexts: &[LossContext]) -> Result<()> {
     let kinds = recipe.registry.losses();
+    let teachers = recipe.teacher_names();
+    let choices = TeacherChoices {
+        names: &teachers,
+        seed: Seed::new(0),
+    };
     let mut names = Vec::new();
     for (index, table) in recipe.losses.iter().enumerate() {
-        let loss = kinds.build_joint(table, contexts).at(&loss_place(index))?;
-        names.push(loss.name);
+        let loss = kinds.build_of_several(table, contexts, choices);
+        names.push(loss.at(&loss_place(index))?.name);
     }
-    check_distinct(names.iter().map(String::as_str).enumerate())
+    check_distinct(names.iter().map(String::as_str).enumerate())?;
+    check_amalgamated(recipe)
 }
+
+/// Checks that every class is known by a teacher, where the student learns its classes from those
+/// that know them.
+fn check_amalgamated(recipe: &Recipe) -> Result<()> {
+    let kinds = recipe.registry.losses();
+    let mut losses = recipe.losses.iter();
+    let Some(index) = losses.position(|table| kinds.is_named(table, AMALGAMATED)) else {
+        return Ok(());
+    };
+    let classes = recipe.spec()?.classes;
+    let mut unknown: BTreeSet<_> = (0..classes.len()).collect();
+    for (number, teacher) in recipe.teachers().iter().enumerate() {
+        let known = teacher.known_classes(&classes);
+        match known.at(&TeacherRecipe::place(number))? {
+            Some(known) => unknown.retain(|class| !known.contains(class)),
+            None => unknown.clear(),
+        }
+    }
+    match unknown.first() {
+        None => Ok(()),
+        Some(&class) => Err(anyhow!(
+            "no teacher knows the class `{}`, so that the student would never predict it: add it to the \
+             `only_classes` of a teacher, or add a teacher",
+            classes[class]
+        ))
+        .at(&loss_place(index)),
+    }
+}
+
+/// Name of the loss of teachers that know different classes.
+const AMALGAMATED: &str = "amalgamated-teachers";
 
 /// Returns the contexts of the student with each teacher, all untrained, before the data is loaded.
 fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
@@ -306,6 +349,7 @@ fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
     let context = |(index, teacher): (usize, &TeacherRecipe)| {
         let student = build(&recipe.student.model, "student.model")?;
         let place = TeacherRecipe::place(index);
+        teacher.known_classes(&spec.classes).at(&place)?;
         let teacher = match teacher.source().at(&place)? {
             TeacherSource::Trained(model, _) | TeacherSource::Weights(model, _) => {
                 build(model, &format!("{place}.model"))?

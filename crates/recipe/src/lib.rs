@@ -49,7 +49,7 @@ pub use fault::{Fault, Place};
 pub use input::*;
 pub use loss::{
     Configuration, DefaultTaps, JointLoss, Loss, LossClip, LossContext, LossEntry, Losses,
-    NoOptions, Preparation, ResponseEntry, loss_context, student_of, with_inputs,
+    NoOptions, Preparation, ResponseEntry, TeacherChoices, loss_context, student_of, with_inputs,
 };
 #[cfg(test)]
 use loss::{example_context, example_context_of_heads, example_context_of_tokens};

@@ -4,7 +4,7 @@ use std::path::{self, Path, PathBuf};
 use toml::{Table, Value};
 
 /// Keys of teachers whose values are paths.
-const PATHS: [&str; 4] = ["classes", "file", "onnx", "weights"];
+const PATHS: [&str; 5] = ["classes", "file", "onnx", "only_classes", "weights"];
 
 /// Makes the paths in a recipe absolute. Relative paths are relative to the folder.
 ///

@@ -198,4 +198,9 @@ impl Recipe {
     pub fn teachers(&self) -> Vec<TeacherRecipe> {
         self.teacher.iter().flat_map(TeacherRecipe::all).collect()
     }
+
+    /// Returns the name of the network of every teacher, the first one first.
+    pub fn teacher_names(&self) -> Vec<String> {
+        self.teachers().iter().map(TeacherRecipe::name).collect()
+    }
 }

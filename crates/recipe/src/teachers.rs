@@ -1,5 +1,8 @@
 use super::{ModelRecipe, OnnxRecipe, OtherTeacherRecipe, TeacherRecipe, TrainingRecipe};
-use crate::fault::Fault;
+use crate::fault::{Fault, Place};
+use anyhow::Result;
+use burn_distill::core::{check, nearest};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Network of a teacher.
@@ -36,6 +39,7 @@ impl TeacherRecipe {
             weights: other.weights.clone(),
             keys: other.keys.clone(),
             classes: other.classes.clone(),
+            only_classes: other.only_classes.clone(),
             training_mode: other.training_mode.unwrap_or(self.training_mode && shared),
             training: training.cloned(),
             others: Vec::new(),
@@ -81,6 +85,39 @@ impl TeacherRecipe {
             )),
             None => Ok(TeacherSource::Onnx(onnx)),
         }
+    }
+
+    /// Returns the classes of the data that the teacher knows, in their order; `None` if it knows all
+    /// of them. `classes` are the names of those of the data.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the key if a name is repeated or not one of the data, or if a file of
+    /// names cannot be read.
+    pub fn known_classes(&self, classes: &[String]) -> Result<Option<Vec<usize>>> {
+        const KEY: &str = "only_classes";
+        let Some(names) = &self.only_classes else {
+            return Ok(None);
+        };
+        let names = names.names().at(KEY)?;
+        check::ensure(!names.is_empty(), KEY, "a list of names", "empty")?;
+        let mut known = BTreeSet::new();
+        for name in names.iter() {
+            let Some(class) = classes.iter().position(|class| class == name) else {
+                let hint = nearest(name, classes.iter().map(String::as_str));
+                let hint = hint.map(|hint| format!(", did you mean `{hint}`?"));
+                let text = format!(
+                    "the data has no class `{name}`{}: name classes of the data",
+                    hint.unwrap_or_default()
+                );
+                return Err(Fault::other(KEY, text).into());
+            };
+            if !known.insert(class) {
+                let text = format!("`{name}` is named twice: leave one out");
+                return Err(Fault::other(KEY, text).into());
+            }
+        }
+        Ok(Some(known.into_iter().collect()))
     }
 
     /// Returns the name of the network, for a table.
@@ -137,6 +174,38 @@ mod tests {
         let onnx = teacher("onnx = 'folder/a.onnx'");
         assert!(matches!(onnx.source(), Ok(TeacherSource::Onnx(_))));
         assert_eq!(onnx.name(), "a.onnx");
+    }
+
+    #[test]
+    fn known_classes_are_classes_of_the_data() {
+        let data = ["cat", "dog", "owl"].map(String::from);
+        let known = |text: &str| {
+            let known = teacher(text).known_classes(&data);
+            known.map_err(|error| format!("{error:#}"))
+        };
+
+        assert_eq!(known("model = 'mlp-4'"), Ok(None));
+        assert_eq!(known("only_classes = ['owl', 'cat']"), Ok(Some(vec![0, 2])));
+        for (text, message) in [
+            (
+                "only_classes = []",
+                "`only_classes` should be a list of names, but is empty",
+            ),
+            (
+                "only_classes = ['dogs']",
+                "`only_classes`: the data has no class `dogs`, did you mean `dog`?: name classes of \
+                 the data",
+            ),
+            (
+                "only_classes = ['cat', 'cat']",
+                "`only_classes`: `cat` is named twice",
+            ),
+        ] {
+            assert!(known(text).unwrap_err().contains(message), "{text}");
+        }
+        let others =
+            teacher("model = 'mlp-4'\nothers = [{ onnx = 'a.onnx', only_classes = ['dog'] }]");
+        assert_eq!(others.all()[1].known_classes(&data).unwrap(), Some(vec![1]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::{ChannelProjections, Embeddings, EmbeddingsConfig, Projected};
 use burn_distill_core::{
     BuiltLoss, Check, DefaultTaps, Input, LossBuilder, LossError, MultiLayerLoss, TRIAL_SAMPLES,
-    TakenValue, TapLoss, TapPair, TapPairs, check, one_of, trained_bytes,
+    TapLoss, TapPair, TapPairs, trained_bytes,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -106,32 +106,7 @@ impl GraphTaps {
         let contexts = builder.contexts();
         let student_taps = &contexts[0].student_taps;
         let student = builder.one("student", student_taps, DefaultTaps::Pooled)?;
-        let named: Vec<Option<TakenValue>> = match builder.take("teachers") {
-            None => vec![None; contexts.len()],
-            Some(taken) => {
-                let Value::Array(names) = &taken.value else {
-                    return Err(taken.refused("a list of taps"));
-                };
-                let names = names.iter().map(|name| {
-                    Some(TakenValue {
-                        value: name.clone(),
-                        found: name.to_string(),
-                        ..taken.clone()
-                    })
-                });
-                names.collect()
-            }
-        };
-        check::ensure(
-            named.len() == contexts.len(),
-            "teachers",
-            format_args!("a list of {} taps, one for each teacher", contexts.len()),
-            format_args!("a list of {}", named.len()),
-        )?;
-        let teachers = contexts.iter().zip(named).map(|(context, name)| {
-            one_of("teachers", name, &context.teacher_taps, DefaultTaps::Pooled)
-        });
-        let teachers = teachers.collect::<Result<Vec<_>, _>>()?;
+        let teachers = builder.of_each_teacher(DefaultTaps::Pooled)?;
         let features = contexts.iter().zip(&teachers);
         let features = features.map(|(context, tap)| context.teacher_taps.get(tap)?.vector_size());
         Ok(Self {

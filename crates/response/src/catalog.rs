@@ -29,6 +29,7 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::several::entropy_weighted_entry(),
         crate::several::confidence_aware_entry(),
         crate::several::adaptive_entry(),
+        crate::several::amalgamated_entry(),
     ]
 }
 
@@ -45,11 +46,12 @@ pub fn catalog() -> &'static [CatalogEntry] {
 mod tests {
     use super::*;
     use crate::{
-        AdaptiveEnsembleLossConfig, AveragedTeachersLossConfig, BoundedRegressionLossConfig,
-        BoundedRegressionTerm, ConfidenceAwareLossConfig, DecoupledLossConfig, DistLossConfig,
-        DistillationTokenLossConfig, EntropyWeightedLossConfig, HeatMapLossConfig,
-        JensenShannonLossConfig, LabelSmoothingLossConfig, LearnedTemperatureConfig,
-        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
+        AdaptiveEnsembleLossConfig, AmalgamatedTeachersLossConfig, AveragedTeachersLossConfig,
+        BoundedRegressionLossConfig, BoundedRegressionTerm, ConfidenceAwareLossConfig,
+        DecoupledLossConfig, DistLossConfig, DistillationTokenLossConfig,
+        EntropyWeightedLossConfig, HeatMapLossConfig, JensenShannonLossConfig,
+        LabelSmoothingLossConfig, LearnedTemperatureConfig, LogitMatchingLossConfig,
+        MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
         ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
         SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
@@ -110,6 +112,7 @@ mod tests {
             EntropyWeightedLossConfig::new().init(2).name(),
             ConfidenceAwareLossConfig::new().init(2).name(),
             AdaptiveEnsembleLossConfig::new().init(2).name(),
+            AmalgamatedTeachersLossConfig::new().init(2).name(),
         ];
         assert_eq!(names, expected);
     }

@@ -115,7 +115,7 @@ impl Objective<Knowledge, Knowledge> for ConfidenceWeighted {
         let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         let targets = context.targets.clone().labeled_where(rows.mask.as_ref());
         let loss = Self::cross_entropy(rows.student, rows.teacher, &targets);
-        Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
+        Terms::scheduled(Self::TERM, loss, &self.weight, &context.clock)
     }
 }
 

@@ -104,10 +104,12 @@ impl<L: LogitLoss> Objective<Knowledge, Knowledge> for DualHeadConsistency<L> {
             Some(mask) => masked_mean(square.mean_dim(1).squeeze_dim::<1>(1), Some(mask)),
             None => masked_mean(square, None),
         };
-        Terms::one(&self.name, loss, self.weight.at(&context.clock)).and(Terms::one(
+        let clock = &context.clock;
+        Terms::scheduled(&self.name, loss, &self.weight, clock).and(Terms::scheduled(
             Self::DISTANCE,
             distance,
-            self.distance.at(&context.clock),
+            &self.distance,
+            clock,
         ))
     }
 }

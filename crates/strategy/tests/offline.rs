@@ -12,8 +12,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::{InferenceStep, Interrupter, LearnerModel, TrainStep};
 use burn_distill_core::{
     Batch, ChangingWeight, Clock, Context, CrossEntropyObjective, EveryView, Frozen, Knowledge,
-    Network, Objective, PerTeacher, Requirements, Response, Tap, TapRecorder, TapSelection,
-    Targets, Teacher, Terms, tensors,
+    Network, Objective, PerTeacher, RandomTeacher, Requirements, Response, Tap, TapRecorder,
+    TapSelection, Targets, Teacher, Terms, tensors,
 };
 use burn_distill_strategy::{
     ByEpoch, Distillation, DistillationOutput, Distiller, DynDistiller, LearningRateConfig,
@@ -224,8 +224,19 @@ fn train<M>(training: Training<M>, model: M) -> Result<Trained<M>, TrainError>
 where
     M: Distiller<Tensor<2>>,
 {
+    train_measured(training, model, &metrics())
+}
+
+fn train_measured<M>(
+    training: Training<M>,
+    model: M,
+    metrics: &[MetricKind],
+) -> Result<Trained<M>, TrainError>
+where
+    M: Distiller<Tensor<2>>,
+{
     let training = training
-        .with_metrics(metrics())
+        .with_metrics(metrics.iter().cloned())
         .with_renderer(Some(ByEpoch::renderer(Quiet)));
     let optimizer = OptimizerConfig::default();
     let rate = LearningRateConfig::default();
@@ -326,6 +337,44 @@ fn the_share_of_clipped_terms_follows_the_clock_of_a_resumed_training() {
 
     let clipped = assert_resumes(clipped);
     assert_ne!(clipped, assert_resumes(distiller));
+}
+
+#[test]
+fn a_resumed_training_learns_from_the_same_random_teachers() {
+    let distiller = || {
+        let device = Device::default().autodiff();
+        let teachers = [2, 3].map(|seed| Frozen::new(Net::new(7, seed, &device)));
+        let objective = (
+            CrossEntropyObjective::new(1.0),
+            RandomTeacher::new([Imitate {}, Imitate {}], 5),
+        );
+        OfflineDistiller::new(Net::new(5, 1, &device), teachers.to_vec(), objective)
+    };
+    let train = |folder: &Path, epochs, resume| {
+        let training = training(folder, epochs).with_resume(resume);
+        let metrics = [MetricKind::Loss, MetricKind::Term("response".into())];
+        let trained = train_measured(training, distiller(), &metrics).unwrap();
+        tensors(&trained.model.student)
+    };
+    let [whole, halves] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let expected = train(whole.path(), 4, false);
+
+    train(halves.path(), 2, false);
+    assert_eq!(train(halves.path(), 4, true), expected);
+
+    // Both teachers teach, in other batches of each epoch.
+    let chosen = |epoch: usize| -> Vec<_> {
+        let clocks = (0..3).map(|batch| Clock {
+            epoch,
+            batch,
+            batches: 3,
+        });
+        let objective = distiller().objective.1;
+        clocks.map(|clock| objective.teacher_at(&clock)).collect()
+    };
+    let all: Vec<_> = (1..=4).map(chosen).collect();
+    assert!(all.iter().any(|epoch| *epoch != all[0]), "{all:?}");
+    assert!([0, 1].iter().all(|index| all.concat().contains(index)));
 }
 
 /// Trains a distiller once without and once with an interruption, and returns the student.

@@ -1,11 +1,13 @@
 //! Losses on features.
 
 mod activation_boundaries;
+mod adaptive_feature;
 mod attention_feature;
 mod attention_relation;
 mod attention_scores;
 mod attention_transfer;
 mod channel_attention;
+mod confidence_feature;
 mod exit_feature;
 mod factor_transfer;
 mod feature_normalization;
@@ -19,6 +21,7 @@ mod patient;
 mod pearson;
 mod review;
 mod semantic_calibration;
+mod several_teachers;
 mod sim_kd;
 mod types;
 mod variational;

@@ -8,6 +8,7 @@ use burn_distill_feature::*;
 #[test]
 fn types_can_be_shared() {
     assert_shareable::<ActivationBoundaryLossConfig>();
+    assert_shareable::<AdaptiveFeatureLossConfig>();
     assert_shareable::<AttentionDistance>();
     assert_shareable::<AttentionFeatureLossConfig>();
     assert_shareable::<AttentionLayer>();
@@ -16,6 +17,7 @@ fn types_can_be_shared() {
     assert_shareable::<AttentionTransferLossConfig>();
     assert_shareable::<BoundaryReduction>();
     assert_shareable::<ChannelAttentionLossConfig>();
+    assert_shareable::<ConfidenceFeatureLossConfig>();
     assert_shareable::<ExitDistance>();
     assert_shareable::<ExitFeatureLossConfig>();
     assert_shareable::<FactorDistance>();

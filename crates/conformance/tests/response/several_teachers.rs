@@ -1,7 +1,7 @@
-//! Losses of several teachers at once: averages, EBKD, CA-MKD and AEKD.
+//! Losses of several teachers at once: averages, EBKD, CA-MKD, AEKD and amalgamation.
 
 use crate::fixtures::*;
-use burn::tensor::{Device, Tensor, Tolerance};
+use burn::tensor::{Bool, Device, Tensor, Tolerance};
 use burn_distill_core::{Context, Knowledge, LossTerm, Targets};
 use burn_distill_response::*;
 
@@ -125,6 +125,40 @@ fn adaptive_ensemble() {
     }
 }
 
+// Expected values: the formula in NumPy, in double precision.
+#[test]
+fn amalgamated_teachers() {
+    let device = Device::default().autodiff();
+    // The first teacher knows the first two classes, the second one the third.
+    let known = |logits: Tensor<2>, known: [bool; 3]| {
+        let unknown = Tensor::<2, Bool>::from_data([known.map(|known| !known)], &device);
+        logits.mask_fill(unknown.repeat_dim(0, 4), f32::NEG_INFINITY)
+    };
+    for (temperature, value, norm) in [
+        (1.0, 0.116496258, 0.133151534),
+        (4.0, 0.209582856, 0.188978302),
+    ] {
+        let student = small_student(&device).require_grad();
+        let tracked = [small_teacher(&device), second_teacher(&device)].map(Tensor::require_grad);
+        let teachers = tracked.clone().into_iter();
+        let teachers = teachers.zip([[true, true, false], [false, false, true]]);
+        let teachers = teachers.map(|(logits, classes)| known(logits, classes));
+        let config = AmalgamatedTeachersLossConfig::new().with_temperature(temperature);
+
+        let loss = config
+            .init(2)
+            .forward(student.clone(), teachers.collect(), None);
+        let grads = loss.clone().backward();
+
+        assert!(tracked.iter().all(|teacher| teacher.grad(&grads).is_none()));
+        let gradient = student.grad(&grads).unwrap().square().sum().sqrt();
+        for (found, expected) in [(loss, value), (gradient, norm)] {
+            let difference: f64 = found.into_scalar::<f64>() - expected;
+            assert!(difference.abs() < 2e-5 * expected, "{difference}");
+        }
+    }
+}
+
 #[test]
 fn the_loss_of_an_adaptive_ensemble_is_the_weighted_sum() {
     let device = Device::default();
@@ -166,6 +200,9 @@ fn an_empty_batch_is_a_connected_zero() {
             None,
         ),
         AdaptiveEnsembleLossConfig::new()
+            .init(2)
+            .forward(student.clone(), teachers(), None),
+        AmalgamatedTeachersLossConfig::new()
             .init(2)
             .forward(student.clone(), teachers(), None),
     ];

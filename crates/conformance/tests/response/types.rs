@@ -36,12 +36,15 @@ fn configurations_survive_json() {
     assert_round_trip(&EntropyWeightedLossConfig::new().with_temperature(2.0));
     assert_round_trip(&ConfidenceAwareLossConfig::new().with_temperature(2.0));
     assert_round_trip(&AdaptiveEnsembleLossConfig::new().with_tolerance(0.5));
+    assert_round_trip(&AmalgamatedTeachersLossConfig::new().with_temperature(2.0));
 }
 
 #[test]
 fn types_can_be_shared() {
     assert_shareable::<AdaptiveEnsembleLoss>();
     assert_shareable::<AdaptiveEnsembleLossConfig>();
+    assert_shareable::<AmalgamatedTeachersLoss>();
+    assert_shareable::<AmalgamatedTeachersLossConfig>();
     assert_shareable::<AveragedTeachersLoss>();
     assert_shareable::<AveragedTeachersLossConfig>();
     assert_shareable::<TeacherAverage>();

@@ -15,6 +15,7 @@ mod dml;
 mod fitnets_joint;
 mod kd_offline;
 mod mean_teacher_mse;
+mod multi_camkd;
 mod multi_ebkd;
 mod networks;
 mod okddip;

@@ -108,6 +108,10 @@ impl Network for Conv {
         Response::Classes(self.fc.forward(pool))
     }
 
+    fn classifier(&self) -> Option<Linear> {
+        Some(self.fc.clone())
+    }
+
     fn example(&self, samples: usize, device: &Device) -> Tensor<4> {
         Tensor::zeros([samples, 3, 8, 8], (device, DType::F64))
     }

@@ -8,6 +8,9 @@ pub enum DefaultTaps {
     Stages,
     /// The output of the last stage.
     LastStage,
+    /// The output of the last stage if it is a map or a vector, or else the pooled features, as for
+    /// transformers.
+    LastMap,
     /// The output of the middle stage, the usual place of hints.
     MiddleStage,
     /// Every stage before its last activation.
@@ -58,6 +61,10 @@ impl DefaultTaps {
         match self {
             Self::Stages => outputs(),
             Self::LastStage => outputs().pop().into_iter().collect(),
+            Self::LastMap => match outputs().pop() {
+                Some(last) if !matches!(taps.get(&last), Ok(Tap::Sequence(_))) => vec![last],
+                _ => pool(),
+            },
             Self::MiddleStage => {
                 let mut stages = outputs();
                 match stages.len() {
@@ -105,5 +112,29 @@ impl DefaultTaps {
             ))),
             depth => Ok(depth),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Tensor};
+
+    #[test]
+    fn the_last_map_of_a_transformer_is_its_pooled_features() {
+        let device = Device::default();
+        let sequence = || Tensor::<3>::zeros([2, 5, 4], &device);
+        let vectors = || Tensor::<2>::zeros([2, 4], &device);
+        let map = || Tensor::<4>::zeros([2, 4, 3, 3], &device);
+        let of = |taps: Taps| DefaultTaps::LastMap.of(&taps);
+
+        let convolutional = [("layer1", map()), ("layer2", map())];
+        assert_eq!(of(Taps::from(convolutional)), ["layer2"]);
+        assert_eq!(of(Taps::from([("hidden.1", vectors())])), ["hidden.1"]);
+        let transformer = [
+            ("hidden.1", Tap::from(sequence())),
+            ("pool", Tap::from(vectors())),
+        ];
+        assert_eq!(of(transformer.into_iter().collect()), ["pool"]);
     }
 }

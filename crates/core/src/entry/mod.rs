@@ -19,7 +19,7 @@ pub use error::*;
 pub use layers::*;
 pub use loss::*;
 pub use options::*;
-pub use places::{MASK_TAP, one_of};
+pub use places::MASK_TAP;
 pub use shapes::*;
 pub use table::*;
 pub use trial::TRIAL_SAMPLES;

@@ -101,6 +101,42 @@ impl<I: Input> LossBuilder<'_, I> {
         one_of(side, taken, taps, default)
     }
 
+    /// Takes the tap of each of several teachers from the key `teachers`, a list of their names in the
+    /// order of the teachers. Otherwise they are the `default` taps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is not one tap for each teacher, or if a teacher has no such tap.
+    pub fn of_each_teacher(&mut self, default: DefaultTaps) -> Result<Vec<String>, LossError> {
+        let contexts = self.contexts();
+        let named: Vec<Option<TakenValue>> = match self.take("teachers") {
+            None => vec![None; contexts.len()],
+            Some(taken) => {
+                let Value::Array(names) = &taken.value else {
+                    return Err(taken.refused("a list of taps"));
+                };
+                let names = names.iter().map(|name| {
+                    Some(TakenValue {
+                        value: name.clone(),
+                        found: name.to_string(),
+                        ..taken.clone()
+                    })
+                });
+                names.collect()
+            }
+        };
+        check::ensure(
+            named.len() == contexts.len(),
+            "teachers",
+            format_args!("a list of {} taps, one for each teacher", contexts.len()),
+            format_args!("a list of {}", named.len()),
+        )?;
+        let teachers = contexts.iter().zip(named);
+        teachers
+            .map(|(context, name)| one_of("teachers", name, &context.teacher_taps, default))
+            .collect()
+    }
+
     /// Returns the number of features of a token in the first of the named taps, for the student
     /// and for the teacher.
     ///
@@ -377,7 +413,7 @@ pub(super) fn named(
 /// # Errors
 ///
 /// Returns an error if there is not exactly one tap.
-pub fn one_of(
+fn one_of(
     side: &str,
     taken: Option<TakenValue>,
     taps: &Taps,

@@ -12,6 +12,7 @@ mod mean;
 mod norm;
 mod padding;
 mod precision;
+mod simplex;
 mod spatial;
 
 pub use alignment::*;
@@ -22,4 +23,5 @@ pub use mean::*;
 pub use norm::*;
 pub use padding::*;
 pub use precision::*;
+pub use simplex::*;
 pub use spatial::*;

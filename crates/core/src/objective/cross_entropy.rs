@@ -159,7 +159,7 @@ impl<T> Objective<Knowledge, T> for CrossEntropyObjective {
             LossDenominator::Labeled => Self::cross_entropy(student.logits, &targets),
             LossDenominator::All => over_all_samples(student.logits, &targets, student.mask),
         };
-        Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
+        Terms::scheduled(Self::TERM, loss, &self.weight, &context.clock)
     }
 }
 

@@ -29,31 +29,39 @@ impl<O: Objective> PerTeacher<O> {
             !objectives.is_empty(),
             "There should be an objective for at least one teacher, but there is none."
         );
-        for objective in &objectives {
-            let views = objective.requirements().views;
-            assert_eq!(
-                views, 1,
-                "An objective for several teachers should require 1 view, but this one requires {views}."
-            );
-        }
+        objectives.iter().for_each(assert_one_view);
         Self { objectives }
     }
 }
 
+/// Asserts that an objective for several teachers is of one view.
+pub(super) fn assert_one_view<O: Objective>(objective: &O) {
+    let views = objective.requirements().views;
+    assert_eq!(
+        views, 1,
+        "An objective for several teachers should require 1 view, but this one requires {views}."
+    );
+}
+
+/// Returns the requirements of one objective per teacher, in the order of the teachers.
+pub(super) fn of_each_teacher<O: Objective>(objectives: &[O]) -> Requirements {
+    let requirements = |(index, objective): (usize, &O)| {
+        let Requirements {
+            student, teacher, ..
+        } = objective.requirements();
+        Requirements {
+            student,
+            teacher: teacher.of_network(index),
+            ..Requirements::default()
+        }
+    };
+    let all = objectives.iter().enumerate().map(requirements);
+    all.fold(Requirements::default(), Requirements::union)
+}
+
 impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
     fn requirements(&self) -> Requirements {
-        let requirements = |(index, objective): (usize, &O)| {
-            let Requirements {
-                student, teacher, ..
-            } = objective.requirements();
-            Requirements {
-                student,
-                teacher: teacher.of_network(index),
-                ..Requirements::default()
-            }
-        };
-        let all = self.objectives.iter().enumerate().map(requirements);
-        all.fold(Requirements::default(), Requirements::union)
+        of_each_teacher(&self.objectives)
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {

@@ -111,7 +111,7 @@ impl<S, T, L: LossTerm<S, T>> Objective<S, T> for Weighted<L> {
 
     fn forward(&self, context: &Context<'_, S, T>) -> Terms {
         let value = self.term.value(context);
-        Terms::one(&self.name, value, self.weight.at(&context.clock))
+        Terms::scheduled(&self.name, value, &self.weight, &context.clock)
     }
 }
 

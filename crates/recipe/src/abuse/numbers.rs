@@ -97,6 +97,7 @@ fn schedules_of_weights_are_checked_number_by_number() {
         ),
         ("kind = 'sigmoid-ramp-up', to = 1.0, epochs = 2", &["to"]),
         ("kind = 'sigmoid', to = 1.0, center = 2", &["to"]),
+        ("kind = 'delayed', to = 1.0, epochs = 2", &["to"]),
         (
             "kind = 'step', value = 1.0, factor = 0.5, milestones = [1, 2]",
             &["value", "factor"],

@@ -141,6 +141,12 @@ impl Losses {
         loss.is_ok_and(|(loss, _)| loss.catalog.kind == CrossEntropyObjective::CATALOG.kind)
     }
 
+    /// Returns whether the kind of a table is the loss of this name.
+    pub fn is_named(&self, table: &Table, name: &str) -> bool {
+        let loss = self.take_kind(table);
+        loss.is_ok_and(|(loss, _)| loss.catalog.name == name)
+    }
+
     /// Returns the loss that a table names, and the rest of the table.
     pub(super) fn take_kind(&self, table: &Table) -> Result<(&LossEntry, Table)> {
         let mut table = table.clone();

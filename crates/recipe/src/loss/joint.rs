@@ -1,5 +1,5 @@
 use super::entries::{built, check_taps, in_loss};
-use super::{JointLoss, LossContext, LossEntry, Losses};
+use super::{JointLoss, Loss, LossContext, LossEntry, Losses};
 use crate::naming::quoted;
 use anyhow::{Context, Result, bail, ensure};
 use burn_distill::core::{BuiltObjective, DynObjective, Objective, PerTeacher, TapSelection};
@@ -17,15 +17,34 @@ impl Losses {
     /// only.
     pub fn build_joint(&self, table: &Table, contexts: &[LossContext]) -> Result<JointLoss> {
         let (loss, rest) = self.take_kind(table)?;
-        let kind = quoted(&loss.catalog);
-        ensure!(
-            matches!(table.get("clip"), None | Some(Value::Boolean(false))),
-            "the loss {kind} is clipped, which is possible with one trained teacher only: leave out \
-             `clip`"
-        );
         if loss.joint {
+            check_unclipped(loss, table)?;
             return joint(loss, rest, contexts).with_context(|| in_loss(loss));
         }
+        let found = match contexts.len() {
+            1 => "the teacher is a peer".to_string(),
+            count => format!("there are {count} teachers"),
+        };
+        let losses = self.build_for_each(table, contexts, &found)?;
+        let name = losses[0].name.clone();
+        let objectives = losses.into_iter().map(|loss| loss.objective);
+        Ok(JointLoss {
+            name,
+            objective: DynObjective::new(PerTeacher::new(objectives)),
+        })
+    }
+
+    /// Builds the term of a table, which is not of all teachers at once, for the teacher of each
+    /// context. `found` describes the teachers of the student, for errors.
+    pub(super) fn build_for_each(
+        &self,
+        table: &Table,
+        contexts: &[LossContext],
+        found: &str,
+    ) -> Result<Vec<Loss>> {
+        let (loss, _) = self.take_kind(table)?;
+        check_unclipped(loss, table)?;
+        let kind = quoted(&loss.catalog);
         let losses = contexts.iter().map(|context| self.build(table, context));
         let losses: Vec<_> = losses.collect::<Result<_>>()?;
         let plain = losses
@@ -34,11 +53,7 @@ impl Losses {
         ensure!(
             plain,
             "the loss {kind} has a preparation before the training, or changes the student, which is \
-             possible with one trained teacher only: here {}",
-            match contexts.len() {
-                1 => "the teacher is a peer".to_string(),
-                count => format!("there are {count} teachers"),
-            }
+             possible with one trained teacher only: here {found}"
         );
         // The average over teachers is computed on the first view.
         ensure!(
@@ -46,13 +61,18 @@ impl Losses {
             "the loss {kind} is of several views, which is possible with one trained teacher only: leave \
              out `views`"
         );
-        let name = losses[0].name.clone();
-        let objectives = losses.into_iter().map(|loss| loss.objective);
-        Ok(JointLoss {
-            name,
-            objective: DynObjective::new(PerTeacher::new(objectives)),
-        })
+        Ok(losses)
     }
+}
+
+/// Checks that a loss between a student and several teachers is not clipped.
+fn check_unclipped(loss: &LossEntry, table: &Table) -> Result<()> {
+    ensure!(
+        matches!(table.get("clip"), None | Some(Value::Boolean(false))),
+        "the loss {} is clipped, which is possible with one trained teacher only: leave out `clip`",
+        quoted(&loss.catalog)
+    );
+    Ok(())
 }
 
 /// Builds a loss of all teachers at once.

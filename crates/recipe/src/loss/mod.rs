@@ -2,6 +2,7 @@ mod built;
 mod context;
 mod entries;
 mod joint;
+mod of_teacher;
 mod options;
 mod pairing;
 mod student;
@@ -19,6 +20,7 @@ pub use context::{LossContext, loss_context, with_inputs};
 #[cfg(test)]
 pub use context::{example_context, example_context_of_heads, example_context_of_tokens};
 pub use entries::{LossEntry, Losses};
+pub use of_teacher::TeacherChoices;
 
 pub use student::student_of;
 

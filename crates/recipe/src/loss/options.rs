@@ -20,8 +20,17 @@ pub enum Clip {
     Share(WeightSchedule),
 }
 
-/// Takes the keys that every loss may have out of a table.
+/// Key of a loss that chooses one of several teachers.
+pub const OF_TEACHER: &str = "of_teacher";
+
+/// Takes the keys that every loss may have out of a table. The choice between several teachers has
+/// been taken before.
 pub fn take_options(table: &mut Table) -> Result<(LossOptions, Clip)> {
+    if table.contains_key(OF_TEACHER) {
+        let text = "it chooses one of several trained teachers, but here are none to choose from: \
+                    leave it out, or add teachers as `[[teacher.others]]`";
+        return Err(Fault::other(OF_TEACHER, text).into());
+    }
     let weight = table.remove("weight");
     let weight = weight
         .map(|weight| schedule("weight", weight))

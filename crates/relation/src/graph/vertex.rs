@@ -3,6 +3,7 @@ use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{
     Context, Knowledge, LossTerm, NamedLoss, Requirements, Response, TapSelection,
+    assert_teacher_count,
 };
 
 /// Logits and representation of one network of a graph for a batch.
@@ -53,12 +54,7 @@ pub(super) fn assert_teachers(
     expected: usize,
     teachers: impl ExactSizeIterator<Item = Tensor<2>>,
 ) {
-    assert_eq!(
-        teachers.len(),
-        expected,
-        "This loss was created for {expected} teachers, found {}.",
-        teachers.len()
-    );
+    assert_teacher_count(expected, teachers.len());
     for teacher in teachers {
         assert_shape!(teacher, [batch_size, _]);
     }

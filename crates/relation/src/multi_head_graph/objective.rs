@@ -149,7 +149,7 @@ impl Objective for MultiHeadGraphObjective {
             self.projections.forward(student),
             take(&context.teacher.taps, &self.heads.teacher),
         );
-        Terms::one(&self.name, loss, self.weight.at(&context.clock))
+        Terms::scheduled(&self.name, loss, &self.weight, &context.clock)
     }
 }
 

@@ -1,9 +1,10 @@
-use super::rows::{TeacherRows, assert_teachers, check_several, divergences};
-use super::simplex::smallest_combination;
+use super::rows::{TeacherRows, assert_several, assert_teachers, divergences, entry_of_several};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
-use burn_distill_core::numeric::{connected_zero, masked_mean, tempered_log_softmax, zero_rows};
+use burn_distill_core::numeric::{
+    connected_zero, masked_mean, smallest_combination, tempered_log_softmax, zero_rows,
+};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
     check, one_line_display,
@@ -30,7 +31,7 @@ impl AdaptiveEnsembleLossConfig {
     /// Panics if there are fewer than two teachers, or if a value is out of its range.
     pub fn init(&self, teachers: usize) -> AdaptiveEnsembleLoss {
         self.assert_valid();
-        check::at_least("teachers", teachers, 2).unwrap_or_else(|error| panic!("{error}"));
+        assert_several(teachers);
         AdaptiveEnsembleLoss {
             temperature: self.temperature,
             tolerance: self.tolerance,
@@ -65,8 +66,8 @@ impl Check for AdaptiveEnsembleLossConfig {
 /// ```
 ///
 /// `gₘ` is the gradient of `Lₘ` by the logits of the student, averaged over the rows as in the public
-/// code: a vector of one number per class. The weights `α` are constants, computed for every batch by 50 accelerated steps of projected
-/// gradient descent on the device, to about three digits. `C = 1` is the minimum-norm solution of
+/// code: a vector of one number per class. The weights `α` are constants, computed for every batch
+/// by 50 accelerated steps of projected gradient descent on the device, to about three digits. `C = 1` is the minimum-norm solution of
 /// multi-objective optimization, and `C = 1 / M` the average. No gradient flows to the teachers.
 /// Half precision is widened to single.
 ///
@@ -192,13 +193,11 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         reference: "Du, You, Li, Wu, Wang, Qian and Zhang, Agree to Disagree: Adaptive Ensemble \
             Knowledge Distillation in Gradient Space, NeurIPS 2020",
     };
-    LossEntry::new(catalog, 1.0, |builder| {
-        let teachers = builder.contexts().len();
-        let config = builder.configure(AdaptiveEnsembleLossConfig::new())?;
-        check_several(teachers)?;
-        builder.joint_term(config.init(teachers))
-    })
-    .for_all_teachers()
+    entry_of_several(
+        catalog,
+        AdaptiveEnsembleLossConfig::new(),
+        AdaptiveEnsembleLossConfig::init,
+    )
 }
 
 #[cfg(test)]

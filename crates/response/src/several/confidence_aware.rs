@@ -1,12 +1,11 @@
-use super::rows::{TeacherRows, assert_teachers, check_several, divergences};
+use super::rows::{TeacherRows, assert_several, assert_teachers, divergences, entry_of_several};
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Tensor};
 use burn_distill_core::numeric::{connected_zero, masked_mean};
 use burn_distill_core::{
-    CatalogEntry, Check, ConfigError, Context, CrossEntropyObjective, Input, Knowledge, LossEntry,
-    LossTerm, NamedLoss, Targets, check, one_line_display,
+    CatalogEntry, Check, ConfigError, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
+    Targets, check, confidence_weights, one_line_display,
 };
 
 /// Configuration to create a [confidence-aware loss](ConfidenceAwareLoss) using the [init
@@ -27,7 +26,7 @@ impl ConfidenceAwareLossConfig {
     /// Panics if there are fewer than two teachers, or if a value is out of its range.
     pub fn init(&self, teachers: usize) -> ConfidenceAwareLoss {
         self.assert_valid();
-        check::at_least("teachers", teachers, 2).unwrap_or_else(|error| panic!("{error}"));
+        assert_several(teachers);
         ConfidenceAwareLoss {
             temperature: self.temperature,
             teachers,
@@ -129,49 +128,6 @@ impl ConfidenceAwareLoss {
     }
 }
 
-/// Returns the weight of each of several classifiers for every row, which is larger the better it
-/// predicts the target; `None` if no row is labeled.
-///
-/// ```text
-/// wₘ = (1 − exp(CEₘ) / Σₖ exp(CEₖ)) / (M − 1)
-/// ```
-///
-/// In rows without a label, and if there is only one classifier, the weights are equal. Gradients
-/// flow to logits on autodiff.
-///
-/// # Shapes
-///
-/// - each of the logits: `[rows, num_classes]`
-/// - output: `[rows, classifiers]`
-///
-/// # Panics
-///
-/// Panics if there are no logits, or if the targets have another number of rows.
-pub fn confidence_weights(logits: Vec<Tensor<2>>, targets: &Targets) -> Option<Tensor<2>> {
-    let count = logits.len();
-    let mut known = None;
-    let columns = logits.into_iter().map(|logits| {
-        let (rows, labeled) = CrossEntropyObjective::cross_entropy_no_reduction(logits, targets)?;
-        known = labeled;
-        Some(rows.unsqueeze_dim::<2>(1))
-    });
-    let columns: Vec<_> = columns.collect::<Option<_>>()?;
-    if count == 1 {
-        return columns.first().map(|column| column.ones_like());
-    }
-    let weights = softmax(Tensor::cat(columns, 1), 1)
-        .neg()
-        .add_scalar(1.0)
-        .div_scalar((count - 1) as f64);
-    Some(match known {
-        None => weights,
-        Some(labeled) => {
-            let unlabeled = labeled.bool_not().unsqueeze_dim::<2>(1);
-            weights.mask_fill(unlabeled.repeat_dim(1, count), 1.0 / count as f64)
-        }
-    })
-}
-
 impl NamedLoss for ConfidenceAwareLoss {
     fn name(&self) -> &'static str {
         "confidence-aware"
@@ -197,13 +153,11 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         reference: "Zhang, Chen and Wang, Confidence-Aware Multi-Teacher Knowledge Distillation, \
             ICASSP 2022",
     };
-    LossEntry::new(catalog, 1.0, |builder| {
-        let teachers = builder.contexts().len();
-        let config = builder.configure(ConfidenceAwareLossConfig::new())?;
-        check_several(teachers)?;
-        builder.joint_term(config.init(teachers))
-    })
-    .for_all_teachers()
+    entry_of_several(
+        catalog,
+        ConfidenceAwareLossConfig::new(),
+        ConfidenceAwareLossConfig::init,
+    )
 }
 
 #[cfg(test)]
@@ -233,9 +187,5 @@ mod tests {
             value(&Targets::Unlabeled),
         );
         assert!((value(&partly) - 0.5 * (all + none)).abs() < 1e-6);
-        let weights = confidence_weights(teachers(), &partly).unwrap().into_data();
-        let weights: Vec<f32> = weights.iter().collect();
-        assert!(weights[0] > 0.99 && (weights[0] + weights[1] - 1.0).abs() < 1e-6);
-        assert_eq!(weights[2..], [0.5, 0.5]);
     }
 }

@@ -1,4 +1,4 @@
-use super::rows::{TeacherRows, assert_teachers, divergences};
+use super::rows::{TeacherRows, assert_several, assert_teachers, divergences, entry_of_several};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
@@ -28,7 +28,7 @@ impl EntropyWeightedLossConfig {
     /// Panics if there are fewer than two teachers, or if a value is out of its range.
     pub fn init(&self, teachers: usize) -> EntropyWeightedLoss {
         self.assert_valid();
-        check::at_least("teachers", teachers, 2).unwrap_or_else(|error| panic!("{error}"));
+        assert_several(teachers);
         EntropyWeightedLoss {
             temperature: self.temperature,
             teachers,
@@ -162,13 +162,11 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         reference: "Kwon, Na, Lee and Kim, Adaptive Knowledge Distillation Based on Entropy, \
             ICASSP 2020",
     };
-    LossEntry::new(catalog, 1.0, |builder| {
-        let teachers = builder.contexts().len();
-        let config = builder.configure(EntropyWeightedLossConfig::new())?;
-        super::rows::check_several(teachers)?;
-        builder.joint_term(config.init(teachers))
-    })
-    .for_all_teachers()
+    entry_of_several(
+        catalog,
+        EntropyWeightedLossConfig::new(),
+        EntropyWeightedLossConfig::init,
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{kl_divergence_rows, tempered_log_softmax, zero_rows};
-use burn_distill_core::{ConfigError, Context, Knowledge, PairedRows, check};
+use burn_distill_core::{
+    CatalogEntry, Configuration, Context, Input, Knowledge, LossEntry, LossTerm, NamedLoss,
+    PairedRows, assert_teacher_count, check, check_several,
+};
 
 /// Rows of logits of a student and several teachers, with a mask of the rows that count for all.
 pub(super) struct TeacherRows {
@@ -41,12 +44,7 @@ impl TeacherRows {
 
 /// Asserts that there are as many teachers as expected, each with the shape of the student's logits.
 pub(super) fn assert_teachers(student: &Tensor<2>, expected: usize, teachers: &[Tensor<2>]) {
-    assert_eq!(
-        teachers.len(),
-        expected,
-        "This loss was created for {expected} teachers, found {}.",
-        teachers.len()
-    );
+    assert_teacher_count(expected, teachers.len());
     let [rows, num_classes] = student.dims();
     for teacher in teachers {
         assert_shape!(teacher, [rows, num_classes]);
@@ -73,12 +71,28 @@ pub(super) fn divergences(
     Tensor::cat(columns.collect(), 1).mul_scalar(temperature.powi(2))
 }
 
-/// Checks that a loss that compares teachers has two of them or more.
-pub(super) fn check_several(teachers: usize) -> Result<(), ConfigError> {
-    check::ensure(
-        teachers >= 2,
-        "kind",
-        "a loss of one teacher, or add teachers as `[[teacher.others]]`",
-        format_args!("a loss of two teachers or more, with {teachers}"),
-    )
+/// Asserts that a loss that compares teachers is created for two of them or more.
+pub(super) fn assert_several(teachers: usize) {
+    check::at_least("teachers", teachers, 2).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Creates the entry of a loss that compares two teachers or more. `init` creates the loss from its
+/// configuration and the number of teachers.
+pub(super) fn entry_of_several<I, C, L>(
+    catalog: CatalogEntry,
+    default: C,
+    init: fn(&C, usize) -> L,
+) -> LossEntry<I>
+where
+    I: Input,
+    C: Configuration,
+    L: NamedLoss + LossTerm<Knowledge, Vec<Knowledge>>,
+{
+    LossEntry::new(catalog, 1.0, move |builder| {
+        let teachers = builder.contexts().len();
+        let config = builder.configure(default.clone())?;
+        check_several(teachers)?;
+        builder.joint_term(init(&config, teachers))
+    })
+    .for_all_teachers()
 }

@@ -101,7 +101,7 @@ impl Objective for EnsembleKl {
         let rows = PairedRows::new(&context.student.response, &context.teacher.response);
         let loss = self.rows(rows.student, rows.teacher);
         let loss = reduce_rows(loss, rows.mask, &Reduction::Mean);
-        Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
+        Terms::scheduled(Self::TERM, loss, &self.weight, &context.clock)
     }
 }
 

@@ -229,11 +229,11 @@ where
         let (targets, ids, clock) = (&batch.targets, &batch.ids, batch.clock);
         let context = Context::new(&student, &(), targets, ids, clock);
         let features = student.taps.expect(&self.tap).into_vectors();
-        let weight = self.weight.at(&clock);
-        let dropout = Terms::one(
+        let dropout = Terms::scheduled(
             DropoutDivergence::TERM,
             self.between_predictions(features, &clock),
-            weight,
+            &self.weight,
+            &clock,
         );
         let terms = self.objective.forward(&context).and(dropout);
         DistillationOutput::new(terms, &student.response, None, targets)

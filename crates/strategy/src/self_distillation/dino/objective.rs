@@ -205,6 +205,6 @@ impl Objective<Vec<Knowledge>, Vec<Knowledge>> for DinoObjective {
         };
         let (student, teacher) = (logits(context.student), logits(context.teacher));
         let loss = self.loss(student, teacher, self.temperature(&context.clock));
-        Terms::one(Self::TERM, loss, self.weight.at(&context.clock))
+        Terms::scheduled(Self::TERM, loss, &self.weight, &context.clock)
     }
 }

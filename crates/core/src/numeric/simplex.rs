@@ -9,24 +9,27 @@ const FAR: f32 = 1e30;
 /// Minimizes `αᵀ G α` over `Σ α = 1`, `0 ≤ α ≤ cap` by 50 accelerated steps of projected gradient
 /// descent, on the device of `gram`.
 ///
+/// `G` holds the products of several gradients: the weights `α` are those of their shortest weighted
+/// sum, to about three digits.
+///
 /// # Shapes
 ///
-/// - gram: `[teachers, teachers]`, positive semidefinite
-/// - output: `[1, teachers]`
-pub(super) fn smallest_combination(gram: Tensor<2>, cap: f64) -> Tensor<2> {
-    let [teachers, _] = gram.dims();
+/// - gram: `[gradients, gradients]`, positive semidefinite
+/// - output: `[1, gradients]`
+pub fn smallest_combination(gram: Tensor<2>, cap: f64) -> Tensor<2> {
+    let [gradients, _] = gram.dims();
     // At least the largest eigenvalue; zero only if all gradients are zero, where any weights do.
     let largest = gram.clone().abs().sum_dim(1).max_dim(0);
     let zero = largest.clone().equal_scalar(0.0);
     let gram = gram.div(
         largest
             .mask_fill(zero, 1.0)
-            .repeat_dim(0, teachers)
-            .repeat_dim(1, teachers),
+            .repeat_dim(0, gradients)
+            .repeat_dim(1, gradients),
     );
     let mut weights = Tensor::full(
-        [1, teachers],
-        1.0 / teachers as f64,
+        [1, gradients],
+        1.0 / gradients as f64,
         (&gram.device(), gram.dtype()),
     );
     let mut extrapolated = weights.clone();
@@ -50,9 +53,9 @@ pub(super) fn smallest_combination(gram: Tensor<2>, cap: f64) -> Tensor<2> {
 ///
 /// # Shapes
 ///
-/// - vector, output: `[1, teachers]`
+/// - vector, output: `[1, gradients]`
 fn project(vector: Tensor<2>, cap: f64) -> Tensor<2> {
-    let [_, teachers] = vector.dims();
+    let [_, gradients] = vector.dims();
     let at = |tau: Tensor<2>, vector: Tensor<2>| {
         let [rows, columns] = [tau.dims()[0], vector.dims()[1]];
         vector
@@ -62,7 +65,7 @@ fn project(vector: Tensor<2>, cap: f64) -> Tensor<2> {
     };
     // The sum falls with τ, along straight lines between these points.
     let points = Tensor::cat(vec![vector.clone(), vector.clone().sub_scalar(cap)], 1)
-        .reshape([2 * teachers, 1]);
+        .reshape([2 * gradients, 1]);
     let sums = at(points.clone(), vector.clone()).sum_dim(1);
     let below = sums.clone().lower_elem(1.0 - 1e-6);
     let above = sums.clone().greater_elem(1.0);
