@@ -24,6 +24,8 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::activation_boundaries::entry(),
         crate::overhaul::entry(),
         crate::variational::entry(),
+        crate::channel_wise::entry(),
+        crate::masked_generation::entry(),
     ]
 }
 

@@ -24,6 +24,7 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::virtual_teacher::entry(),
         crate::label_smoothing::entry(),
         crate::heat_map::entry(),
+        crate::pixel_wise::entry(),
         crate::bounded_objective::entry(),
         crate::several::averaged_entry(),
         crate::several::entropy_weighted_entry(),
@@ -50,8 +51,8 @@ mod tests {
         DistillationTokenLossConfig, EntropyWeightedLossConfig, HeatMapLossConfig,
         JensenShannonLossConfig, LabelSmoothingLossConfig, LearnedTemperatureConfig,
         LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-        ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
-        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+        PixelWiseLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
+        ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
         TotalVariationLossConfig, VirtualTeacherLossConfig,
     };
     use burn::tensor::Device;
@@ -105,6 +106,7 @@ mod tests {
             NamedLoss::name(&VirtualTeacherLossConfig::new().init()),
             NamedLoss::name(&LabelSmoothingLossConfig::new().init()),
             HeatMapLossConfig::new().init().name(),
+            PixelWiseLossConfig::new().init().name(),
             BoundedRegressionTerm::from(BoundedRegressionLossConfig::new().init()).name(),
             AveragedTeachersLossConfig::new().init(2).name(),
             EntropyWeightedLossConfig::new().init(2).name(),

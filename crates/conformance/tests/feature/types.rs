@@ -16,6 +16,7 @@ fn types_can_be_shared() {
     assert_shareable::<AttentionTransferLossConfig>();
     assert_shareable::<BoundaryReduction>();
     assert_shareable::<ChannelAttentionLossConfig>();
+    assert_shareable::<ChannelWiseLossConfig>();
     assert_shareable::<ExitDistance>();
     assert_shareable::<ExitFeatureLossConfig>();
     assert_shareable::<FactorDistance>();
@@ -26,6 +27,8 @@ fn types_can_be_shared() {
     assert_shareable::<HintLossConfig>();
     assert_shareable::<HintNormalization>();
     assert_shareable::<HintReduction>();
+    assert_shareable::<MaskedGenerationLossConfig>();
+    assert_shareable::<MaskedPart>();
     assert_shareable::<NeuronSelectivityLossConfig>();
     assert_shareable::<OverhaulLossConfig>();
     assert_shareable::<Padding>();
