@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 use burn_distill_core::numeric::{at_least_f32, connected_zero, match_size};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, DefaultTaps, Input, LossEntry, LossError, NamedLoss, Tap,
-    TapLoss, check, check_same, one_line_display,
+    TapLoss, check, check_same, one_line_display, reduce_rows,
 };
 
 /// Configuration to create a [pixel-wise loss](PixelWiseLoss) using the
@@ -108,10 +108,17 @@ impl PixelWiseLoss {
         let teacher = at_least_f32(teacher.without_autodiff());
         let (student, teacher) = match_size(at_least_f32(student), teacher);
         let rows = |map: Tensor<4>| map.permute([0, 2, 3, 1]).reshape([-1, num_classes as i32]);
+        reduce_rows(
+            self.rows(rows(student), rows(teacher)),
+            None,
+            &Reduction::Mean,
+        )
+    }
+
+    /// Computes the soft-target loss of every row.
+    fn rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
         let soft_target = SoftTargetLossConfig::new().with_temperature(self.temperature);
-        soft_target
-            .init()
-            .forward(rows(student), rows(teacher), Reduction::Mean)
+        soft_target.init().forward_no_reduction(student, teacher)
     }
 }
 
@@ -123,8 +130,16 @@ impl NamedLoss for PixelWiseLoss {
 
 impl TapLoss for PixelWiseLoss {
     fn forward_taps(&self, student: Tap, teacher: Tap, mask: Option<Tensor<2, Bool>>) -> Tensor<1> {
-        let [student, teacher] = [student, teacher].map(|tap| tap.zero_padding(mask.as_ref()));
-        self.forward(student.into_map(), teacher.into_map())
+        let Some(mask) = mask else {
+            return self.forward(student.into_map(), teacher.into_map());
+        };
+        // The mean is over the tokens that count.
+        let [student, teacher] = [student, teacher].map(|tap| {
+            let tokens = tap.zero_padding(Some(&mask)).into_sequence();
+            tokens.flatten::<2>(0, 1)
+        });
+        let rows = self.rows(student, teacher);
+        reduce_rows(rows, Some(mask.flatten(0, 1)), &Reduction::Mean)
     }
 
     fn check_taps(&self, student: &Tap, teacher: &Tap) -> Result<(), LossError> {
