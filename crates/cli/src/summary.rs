@@ -10,6 +10,12 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     let recipe = &result.info.recipe;
     let watched = recipe.data.without_class;
     let mut columns = ["", "model", "accuracy %"].map(Column::new).to_vec();
+    // The keys of the recipe decide, because an ensemble has no embedding.
+    let evaluation = recipe.evaluation.as_ref();
+    let knn = evaluation.is_some_and(|evaluation| evaluation.knn.is_some());
+    let probe = evaluation.is_some_and(|evaluation| evaluation.probe);
+    columns.extend(knn.then(|| Column::new("k-NN %")));
+    columns.extend(probe.then(|| Column::new("probe %")));
     columns.extend(watched.map(|class| Column::new(format!("on class {class} %"))));
     columns.extend(
         result
@@ -47,6 +53,9 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     let rows = rows.map(|(name, model, network)| {
         let accuracy = network.accuracy.as_ref().map_or("–".into(), percent);
         let mut row = vec![name, model, accuracy];
+        let or_dash = |accuracy: &Option<Statistics>| accuracy.as_ref().map_or("–".into(), percent);
+        row.extend(knn.then(|| or_dash(&network.knn_accuracy)));
+        row.extend(probe.then(|| or_dash(&network.probe_accuracy)));
         row.extend(network.class_accuracy.values().map(percent));
         let agreement = network.agreement.iter();
         row.extend(agreement.map(|agreement| format!("{:.2}", 100.0 * agreement)));
@@ -66,8 +75,30 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
          The student has {train} training samples, {} of them labeled.\n{}",
         result.info.seeds,
         result.info.labels,
-        conclusion(result)
+        conclusion(result) + &of_embeddings(result)
     )
+}
+
+/// Returns the differences of the embeddings of the students in a sentence; an empty text if they
+/// are not measured, or without a baseline.
+fn of_embeddings(result: &ExperimentResult) -> String {
+    let Some(baseline) = &result.baseline else {
+        return String::new();
+    };
+    let distilled = &result.distilled;
+    let gain = |name: &str, distilled: &Option<Statistics>, baseline: &Option<Statistics>| {
+        let gain = 100.0 * (distilled.as_ref()?.mean - baseline.as_ref()?.mean);
+        Some(format!("the {name} accuracy by {gain:+.2} points"))
+    };
+    let gains = [
+        gain("k-NN", &distilled.knn_accuracy, &baseline.knn_accuracy),
+        gain("probe", &distilled.probe_accuracy, &baseline.probe_accuracy),
+    ];
+    let gains: Vec<_> = gains.into_iter().flatten().collect();
+    match gains.is_empty() {
+        true => String::new(),
+        false => format!("\nOf its embeddings it changes {}.", gains.join(", and ")),
+    }
 }
 
 /// Returns the effect of the distillation in a sentence.

@@ -65,6 +65,14 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
         Some(teacher) => student::prepared(network, teacher, &recipe.student)?,
         None => network,
     };
+    if let Some(evaluation) = &recipe.evaluation {
+        let teachers = teachers.iter().enumerate();
+        let teachers = teachers.map(|(index, teacher)| (TeacherRecipe::place(index), teacher));
+        for (place, network) in teachers.chain([("student".to_string(), &student)]) {
+            let tap = evaluation.tap_of(network);
+            tap.with_context(|| format!("`evaluation.tap`, of the {place}"))?;
+        }
+    }
     if !recipe.strategy.is_offline() {
         describe_losses("the strategy", &recipe.losses);
         let context = strategy_context(recipe, data, seed, notices_of(notices, seed))?;

@@ -89,7 +89,7 @@ impl Subject {
     /// Returns the error of its evaluation, as [`Diverged`] if its predictions are not finite.
     pub fn evaluation_error(&self, error: EvaluationError, weights: &Path) -> anyhow::Error {
         match error {
-            EvaluationError::NotFinite { .. } => {
+            EvaluationError::NotFinite { .. } | EvaluationError::NotFiniteEmbeddings { .. } => {
                 let reason = format!("{}: {error}", weights.display());
                 self.unusable("predictions", self.without_result(&reason))
                     .into()

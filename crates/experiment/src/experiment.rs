@@ -1,6 +1,7 @@
 use super::checked::Checked;
 use super::data::Data;
 use super::diverged::Subject;
+use super::embedding::EmbeddingAccuracy;
 use super::folder::RunFolder;
 use super::measure::Cost;
 use super::role::Role;
@@ -66,6 +67,8 @@ pub struct Trained {
     pub network: AnyNetwork,
     /// Predictions on the test set.
     pub predictions: Predictions,
+    /// Accuracies of its embeddings, as far as they are measured.
+    pub embedding: EmbeddingAccuracy,
     /// Size and latency.
     pub cost: Cost,
     /// Duration of its training in seconds, over all runs and with its preparations; zero if the
@@ -152,8 +155,14 @@ impl Experiment<'_> {
             return Err(subject.weights_error(&tensor, weights));
         }
         let predictions = Predictions::of(&network, &self.data.test_loader(self.device));
+        let embedding =
+            self.recipe.evaluation.as_ref().map(|evaluation| {
+                EmbeddingAccuracy::of(&network, evaluation, self.data, self.device)
+            });
+        let in_words = |error| subject.evaluation_error(error, weights);
         Ok(Trained {
-            predictions: predictions.map_err(|error| subject.evaluation_error(error, weights))?,
+            predictions: predictions.map_err(in_words)?,
+            embedding: embedding.transpose().map_err(in_words)?.unwrap_or_default(),
             cost: Cost::of(&network, weights, self.device)?,
             network,
             seconds,

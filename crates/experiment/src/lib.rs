@@ -7,6 +7,7 @@ mod class_counts;
 mod clip;
 mod data;
 mod diverged;
+mod embedding;
 mod evaluation;
 mod experiment;
 mod exporting;

@@ -1,4 +1,5 @@
 use super::class_counts::ClassCounts;
+use super::embedding::EmbeddingAccuracy;
 use super::experiment::Trained;
 use super::repetition::Repetition;
 use super::stage_result::{self, StageResult};
@@ -86,6 +87,12 @@ pub struct NetworkResult {
     /// several; none without a teacher.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreement: Option<f64>,
+    /// Accuracy of the nearest neighbors of its embeddings, if it is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knn_accuracy: Option<Statistics>,
+    /// Accuracy of a linear probe of its embeddings, if it is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_accuracy: Option<Statistics>,
     /// Accuracy on the class that the student was trained without, if there is one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub class_accuracy: BTreeMap<usize, Statistics>,
@@ -159,6 +166,11 @@ impl NetworkResult {
             let accuracy = over(&|r| of(r).predictions.class_accuracy(class));
             (class, Statistics::of(accuracy))
         });
+        // The same for all repetitions: what is measured depends on the recipe and the network.
+        let measured = |value: &dyn Fn(&EmbeddingAccuracy) -> Option<f64>| {
+            let values = repetitions.iter().map(|r| value(&of(r).embedding));
+            values.collect::<Option<Vec<_>>>().map(Statistics::of)
+        };
         let mut latency = over(&|r| of(r).cost.latency_ms);
         latency.sort_by(f64::total_cmp);
         let cost = of(&repetitions[0]).cost;
@@ -167,6 +179,8 @@ impl NetworkResult {
             top_5_accuracy: (is_labeled && classes > TOP)
                 .then(|| Statistics::of(over(&|r| of(r).predictions.top_accuracy(TOP)))),
             agreement: agreement.map(|agreement| Statistics::of(agreement).mean),
+            knn_accuracy: measured(&|embedding| embedding.knn),
+            probe_accuracy: measured(&|embedding| embedding.probe),
             class_accuracy: class_accuracy.collect(),
             parameters: cost.parameters,
             bytes: cost.bytes,

@@ -192,6 +192,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     LossEntry::new(catalog, 1.0, |builder| {
         let defaults = Adapted {
             taps: DefaultTaps::BeforeActivation,
+            check: |_, _| Ok(()),
             adapter: |_, _| FeatureAdapterConfig::new(AdapterKind::Connector),
             weights: doubling_weights,
             config: ActivationBoundaryLossConfig::new(),

@@ -26,6 +26,8 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::variational::entry(),
         crate::several_teachers::confidence_feature_entry(),
         crate::several_teachers::adaptive_feature_entry(),
+        crate::channel_wise::entry(),
+        crate::masked_generation::entry(),
     ]
 }
 

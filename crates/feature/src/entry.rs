@@ -16,6 +16,8 @@ pub(crate) type Names = (Vec<String>, Vec<String>);
 pub(crate) struct Adapted<C> {
     /// Taps that are compared.
     pub taps: DefaultTaps,
+    /// Check of two taps before the adapter.
+    pub check: fn(&Tap, &Tap) -> Result<(), LossError>,
     /// Default adapter between two taps.
     pub adapter: fn(&Tap, &Tap) -> FeatureAdapterConfig,
     /// Weights for a number of pairs.
@@ -37,6 +39,16 @@ where
     L: TapLoss,
 {
     let names = builder.pairs(defaults.taps)?;
+    let context = builder.context();
+    for (student, teacher) in &names {
+        let taps = (
+            context.student_taps.get(student)?,
+            context.teacher_taps.get(teacher)?,
+        );
+        let between =
+            || format!("between `{student}` of the student and `{teacher}` of the teacher");
+        (defaults.check)(taps.0, taps.1).map_err(|error| error.context(between()))?;
+    }
     let adapters = adapters(&mut builder, &names, defaults.adapter)?;
     let config = builder.configure(defaults.config)?;
     let weights = (defaults.weights)(names.len());

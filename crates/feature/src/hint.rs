@@ -238,6 +238,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     LossEntry::new(catalog, 100.0, |builder| {
         let defaults = Adapted {
             taps: DefaultTaps::MiddleStage,
+            check: |_, _| Ok(()),
             adapter: |student, teacher| {
                 FeatureAdapterConfig::new(AdapterKind::suited(student, teacher))
             },

@@ -126,6 +126,7 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
     LossEntry::new(catalog, 1.0, |builder| {
         let defaults = Adapted {
             taps: DefaultTaps::Stages,
+            check: |_, _| Ok(()),
             adapter: |student, teacher| {
                 let kind = match features(student) == features(teacher) {
                     true => AdapterKind::None,

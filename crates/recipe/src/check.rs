@@ -70,6 +70,9 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     }
 
     unlabeled::check(recipe)?;
+    if let Some(evaluation) = &recipe.evaluation {
+        evaluation.check(recipe.data.source.has_labels())?;
+    }
     if !recipe.strategy.is_offline() {
         return strategy::check_no_teacher(recipe);
     }

@@ -9,6 +9,7 @@ mod configure;
 mod data;
 mod dataset;
 mod differences;
+mod evaluation;
 mod fault;
 mod input;
 mod loss;
@@ -45,6 +46,7 @@ pub use configure::configured;
 pub use data::{ArraysConfig, DataRecipe, ImageLayout, OwnData, OwnSource, SourceRecipe};
 pub use dataset::*;
 pub use differences::differences;
+pub use evaluation::EvaluationRecipe;
 pub use fault::{Fault, Place};
 pub use input::*;
 pub use loss::{

@@ -1,5 +1,6 @@
 use super::strategy::{StrategyContext, StrategyRecipe};
 use crate::data::DataRecipe;
+use crate::evaluation::EvaluationRecipe;
 use crate::model::ModelRecipe;
 use crate::notices::Notices;
 use crate::parts::{RouteRecipe, StageRecipe, StudentRecipe, TeacherRecipe};
@@ -37,6 +38,9 @@ pub struct Recipe {
     /// Route of anchors, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteRecipe>,
+    /// Measurements of the embeddings, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationRecipe>,
     /// Registry of the names in the recipe; not a part of the file.
     #[serde(skip)]
     pub registry: Registry,
@@ -61,6 +65,7 @@ pub struct RecipeFile {
     #[serde(default, rename = "stage")]
     stages: Vec<StageRecipe>,
     route: Option<RouteRecipe>,
+    evaluation: Option<EvaluationRecipe>,
 }
 
 impl RecipeFile {
@@ -88,6 +93,7 @@ impl RecipeFile {
             losses: self.losses,
             stages: self.stages,
             route: self.route,
+            evaluation: self.evaluation,
             registry: registry.clone(),
         })
     }

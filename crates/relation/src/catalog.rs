@@ -13,6 +13,7 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::locality_preserving::entry(),
         crate::probabilistic_transfer::entry(),
         crate::similarity_preserving::entry(),
+        crate::pair_wise::entry(),
         crate::correlation_congruence::entry(),
         crate::adjacent_correlation::entry(),
         crate::inter_channel_correlation::entry(),

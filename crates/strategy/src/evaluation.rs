@@ -37,6 +37,17 @@ pub enum EvaluationError {
         /// The number of samples.
         all: usize,
     },
+    /// Embeddings of the network are NaN or infinite.
+    #[error(
+        "{samples} of {all} samples have embeddings that are NaN or infinite: the training of the \
+         network has diverged, or its weights are damaged"
+    )]
+    NotFiniteEmbeddings {
+        /// The number of samples with such embeddings.
+        samples: usize,
+        /// The number of samples.
+        all: usize,
+    },
 }
 
 burn_distill_core::debug_as_display!(EvaluationError);

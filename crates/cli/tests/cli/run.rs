@@ -44,6 +44,31 @@ fn a_run_leaves_its_result_and_prints_a_table() {
 }
 
 #[test]
+fn accuracies_of_embeddings_are_columns_and_numbers_of_each_network() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [&SHORT[..], &["evaluation={ knn = 5, probe = true }"]].concat();
+
+    let output = run(out.path(), &changes, &[]);
+
+    assert_success(&output);
+    let table = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "k-NN %",
+        "probe %",
+        "Of its embeddings it changes the k-NN accuracy by ",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    let result = result(out.path());
+    for network in ["teacher", "baseline", "distilled"] {
+        for measured in ["knn_accuracy", "probe_accuracy"] {
+            let mean = result[network][measured]["mean"].as_f64().unwrap();
+            assert!((0.3..=1.0).contains(&mean), "{network}, {measured}: {mean}");
+        }
+    }
+}
+
+#[test]
 fn the_seed_decides_everything() {
     let outs = [(), ()].map(|()| tempfile::tempdir().unwrap());
     for out in &outs {

@@ -18,6 +18,7 @@ fn types_can_be_shared() {
     assert_shareable::<BoundaryReduction>();
     assert_shareable::<ChannelAttentionLossConfig>();
     assert_shareable::<ConfidenceFeatureLossConfig>();
+    assert_shareable::<ChannelWiseLossConfig>();
     assert_shareable::<ExitDistance>();
     assert_shareable::<ExitFeatureLossConfig>();
     assert_shareable::<FactorDistance>();
@@ -28,6 +29,8 @@ fn types_can_be_shared() {
     assert_shareable::<HintLossConfig>();
     assert_shareable::<HintNormalization>();
     assert_shareable::<HintReduction>();
+    assert_shareable::<MaskedGenerationLossConfig>();
+    assert_shareable::<MaskedPart>();
     assert_shareable::<NeuronSelectivityLossConfig>();
     assert_shareable::<OverhaulLossConfig>();
     assert_shareable::<Padding>();

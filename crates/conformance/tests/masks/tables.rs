@@ -145,6 +145,9 @@ pub fn of_tokens() -> Vec<Case> {
         ),
         Case::new("adapted", TapObjective::new([adapted], 1.0)),
         pair(AttentionTransferLossConfig::new().init()),
+        pair(ChannelWiseLossConfig::new().init()),
+        pair(PairWiseLossConfig::new().init()),
+        pair(PixelWiseLossConfig::new().init()),
     ];
     for normalization in [
         HintNormalization::L2Flat,

@@ -14,6 +14,7 @@ mod instance_graph;
 mod inter_channel_correlation;
 mod locality_preserving;
 mod multi_head_graph;
+mod pair_wise;
 mod probabilistic_transfer;
 mod relational;
 mod relational_representation;

@@ -45,6 +45,7 @@ fn types_can_be_shared() {
     assert_shareable::<MultiHeadGraphConfig>();
     assert_shareable::<MultiHeadGraphObjective>();
     assert_shareable::<SampleIndex>();
+    assert_shareable::<PairWiseLossConfig>();
     assert_shareable::<Positive>();
     assert_shareable::<ProbabilisticTransferLossConfig>();
     assert_shareable::<Projected<FlowOfSolutionLoss>>();

@@ -21,6 +21,7 @@ mod norm_kd;
 mod normalized;
 mod objectives;
 mod permuted_predictions;
+mod pixel_wise;
 mod probability_matching;
 mod proposal_classification;
 mod reverse_kl;

@@ -32,6 +32,7 @@ fn configurations_survive_json() {
     assert_round_trip(&ProposalClassificationLossConfig::new().with_background(20));
     assert_round_trip(&BoundedRegressionLossConfig::new().with_margin(1.0));
     assert_round_trip(&HeatMapLossConfig::new());
+    assert_round_trip(&PixelWiseLossConfig::new().with_temperature(2.0));
     assert_round_trip(&AveragedTeachersLossConfig::new().with_average(TeacherAverage::Logits));
     assert_round_trip(&EntropyWeightedLossConfig::new().with_temperature(2.0));
     assert_round_trip(&ConfidenceAwareLossConfig::new().with_temperature(2.0));
@@ -100,6 +101,8 @@ fn types_can_be_shared() {
     assert_shareable::<NormalizedLoss>();
     assert_shareable::<NormalizedLossConfig>();
     assert_shareable::<PermutedPredictions<SoftTargetLoss>>();
+    assert_shareable::<PixelWiseLoss>();
+    assert_shareable::<PixelWiseLossConfig>();
     assert_shareable::<ProbabilityMatchingLoss>();
     assert_shareable::<ProbabilityMatchingLossConfig>();
     assert_shareable::<ProposalClassificationLoss>();

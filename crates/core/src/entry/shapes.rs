@@ -65,6 +65,24 @@ impl Tap {
         }
     }
 
+    /// Returns the height and the width of the tap as a [map](Self::into_map): 1 and 1 for a vector,
+    /// the length and 1 for a sequence.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the tap is attention or a mask, which hold no features.
+    pub fn map_size(&self) -> Result<[usize; 2], LossError> {
+        let shape = self.shape();
+        match self {
+            Self::Vector(_) => Ok([1, 1]),
+            Self::Sequence(_) => Ok([shape[1], 1]),
+            Self::Map(_) => Ok([shape[2], shape[3]]),
+            Self::Attention(_) | Self::Mask(_) => {
+                Err(self.refused("a vector, a sequence or a map"))
+            }
+        }
+    }
+
     fn refused(&self, expected: &str) -> LossError {
         LossError::new(self.not(expected))
     }
@@ -79,6 +97,25 @@ pub fn check_features(student: &Tap, teacher: &Tap) -> Result<(), LossError> {
     student.channels()?;
     teacher.channels()?;
     Ok(())
+}
+
+/// Checks that two taps have more than one position in common, for a loss that compares positions.
+///
+/// # Errors
+///
+/// Returns an error if one of them has a single position, after the larger is pooled to the size of
+/// the smaller, or if one of them is attention or a mask.
+pub fn check_positions(student: &Tap, teacher: &Tap) -> Result<(), LossError> {
+    let ([height, width], [teacher_height, teacher_width]) =
+        (student.map_size()?, teacher.map_size()?);
+    match height.min(teacher_height) * width.min(teacher_width) {
+        2.. => Ok(()),
+        _ => Err(LossError::new(format_args!(
+            "the loss compares positions, but the maps of {height}x{width} of the student and \
+             {teacher_height}x{teacher_width} of the teacher have a single position in common: name taps \
+             before the pooling"
+        ))),
+    }
 }
 
 /// Checks that a number, such as that of "layers", is the same for student and teacher.

@@ -54,7 +54,11 @@ fn a_short_recipe_has_defaults() {
 
 #[test]
 fn a_recipe_is_written_as_it_is_read() {
-    let original = recipe(RECIPE, &["data.labels_per_class=3"]).unwrap();
+    let changes = [
+        "data.labels_per_class=3",
+        "evaluation={ knn = 5, tap = 'hidden.1' }",
+    ];
+    let original = recipe(RECIPE, &changes).unwrap();
 
     let text = toml::to_string(&original).unwrap();
     assert_eq!(recipe(&text, &[]).unwrap(), original);
@@ -208,6 +212,15 @@ fn values_out_of_range_are_named() {
             "`student.training.learning_rate.base` should be above 0 also in single precision, \
              but is 1e-300",
         ),
+        (
+            "evaluation={ knn = 0 }",
+            "`evaluation.knn` should be at least 1, but is 0",
+        ),
+        (
+            "evaluation={ probe = false }",
+            "`evaluation` measures nothing: give it `knn`, a number of neighbors, or `probe = true`",
+        ),
+        ("evaluation={ kn = 3 }", "unknown key `evaluation.kn`"),
         (
             "teacher.weights=''",
             "`teacher.weights` should be the path of a file, but is empty",
