@@ -248,6 +248,9 @@ pub struct EvalArgs {
     /// Evaluate on all samples of other data, not only on its test samples.
     #[arg(long, requires = "data")]
     pub all: bool,
+    /// Round the weights to this number of bits first, from 1 to 16, as without a quantized training.
+    #[arg(long)]
+    pub bits: Option<usize>,
     /// The seed of the student of a run. Default: the first seed of the run.
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,

@@ -23,11 +23,11 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
             .iter()
             .map(|_| Column::left_out("agreement %", 1)),
     );
-    columns.extend([
-        Column::left_out("parameters", 2),
-        Column::left_out("bytes", 4),
-        Column::left_out("latency ms", 3),
-    ]);
+    let is_packed = result.distilled.packed_bytes.is_some();
+    columns.push(Column::left_out("parameters", 2));
+    columns.push(Column::left_out("bytes", 4));
+    columns.extend(is_packed.then(|| Column::new("packed bytes")));
+    columns.push(Column::left_out("latency ms", 3));
 
     let models = recipe.teachers().into_iter().map(|teacher| teacher.name());
     let teachers = (1..)
@@ -59,11 +59,13 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
         row.extend(network.class_accuracy.values().map(percent));
         let agreement = network.agreement.iter();
         row.extend(agreement.map(|agreement| format!("{:.2}", 100.0 * agreement)));
-        row.extend([
-            grouped(network.parameters),
-            grouped(network.bytes as usize),
-            format!("{:.3}", network.latency_ms),
-        ]);
+        row.push(grouped(network.parameters));
+        row.push(grouped(network.bytes as usize));
+        row.extend(is_packed.then(|| {
+            let bytes = network.packed_bytes;
+            bytes.map_or("–".into(), |bytes| grouped(bytes as usize))
+        }));
+        row.push(format!("{:.3}", network.latency_ms));
         row
     });
     let table = table::of_numbers(&columns, &rows.collect::<Vec<_>>(), width);

@@ -1,8 +1,8 @@
 /// Implements methods of [`Network`](crate::Network) by calls to the methods of a field, in an
 /// `impl Network` block.
 ///
-/// The supported methods are `example`, `classifier` and `normalization`, which a wrapper around a
-/// network seldom changes.
+/// The supported methods are `example`, `classifier`, `normalization` and `deployed`, which a
+/// wrapper around a network seldom changes.
 ///
 /// # Example
 ///
@@ -40,6 +40,14 @@ macro_rules! delegate_network {
     (@classifier $field:ident) => {
         fn classifier(&self) -> Option<$crate::__burn::Linear> {
             $crate::Network::classifier(&self.$field)
+        }
+    };
+    (@deployed $field:ident) => {
+        fn deployed(self) -> Self {
+            Self {
+                $field: $crate::Network::deployed(self.$field),
+                ..self
+            }
         }
     };
     (@normalization $field:ident) => {
@@ -160,7 +168,8 @@ macro_rules! delegate_module {
                             stringify!($part),
                             concat!("Struct:", stringify!($name)),
                         );
-                        let part = self.$part.map(mapper);
+                        // By its trait: an option has another `map`.
+                        let part = Module::map(self.$part, mapper);
                         mapper.exit_module(
                             stringify!($part),
                             concat!("Struct:", stringify!($name)),

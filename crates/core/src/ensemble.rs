@@ -74,6 +74,10 @@ impl<N: Network> Network for Ensemble<N> {
     fn example(&self, samples: usize, device: &Device) -> N::Input {
         self.members[0].example(samples, device)
     }
+
+    fn deployed(self) -> Self {
+        Self::new(self.members.into_iter().map(N::deployed))
+    }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl<N: Network> Network for Frozen<N> {
         self.module.forward_tapped(input.without_autodiff(), taps)
     }
 
-    delegate_network!(module: example, classifier, normalization);
+    delegate_network!(module: example, classifier, normalization, deployed);
 }
 
 display_module!([M: ModuleDisplay] Frozen<M>: frozen = module);

@@ -81,6 +81,16 @@ pub trait Network: Module + ModuleDisplay + 'static {
         None
     }
 
+    /// Returns the network as it is deployed after its training.
+    ///
+    /// A network that is trained in another form, such as one whose full-precision weights are
+    /// quantized in each forward pass, returns the form that is evaluated and saved. The result has
+    /// the outputs of the network in validation mode, and is not for further training. A wrapper
+    /// deploys its inner network. Default: the network itself.
+    fn deployed(self) -> Self {
+        self
+    }
+
     /// Computes one tap without the response.
     ///
     /// The default runs the whole forward pass. A network that can stop at the tap should override

@@ -54,9 +54,11 @@ pub(crate) fn has_parameters_with<M: Module>(module: &M, autodiff: bool) -> bool
     search.found
 }
 
-/// Returns whether the path is that of a running statistic and not of a parameter.
-pub(crate) fn is_buffer(path: &[String]) -> bool {
-    path.last().is_some_and(|name| name.starts_with("running_"))
+/// Returns whether the path of a tensor in a module is that of a running statistic or of a
+/// [`Buffer`](crate::Buffer), and not of a parameter.
+pub fn is_buffer<S: AsRef<str>>(path: &[S]) -> bool {
+    let name = path.last();
+    name.is_some_and(|name| name.as_ref().starts_with("running_"))
 }
 
 /// Draws the initial values of all parameters now, in their order in the module tree.

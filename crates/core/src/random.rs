@@ -40,11 +40,15 @@ impl KeyedRng {
         self.below(2) == 1
     }
 
+    /// Draws a number from 0 and below 1.
+    pub fn unit(&mut self) -> f64 {
+        // The 53 bits of the mantissa.
+        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Draws true with the given probability.
     pub fn chance(&mut self, probability: f64) -> bool {
-        // The 53 bits of the mantissa.
-        let part = (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        part < probability
+        self.unit() < probability
     }
 
     /// Draws a permutation of the numbers `0..len`.

@@ -48,6 +48,9 @@ pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[Str
     line(format!("| Teacher | {teachers} |"));
     line(format!("| Strategy | {} |", recipe.strategy.name()));
     line(format!("| Losses | {} |", losses(run)));
+    if let Some(words) = quantization(run) {
+        line(format!("| Quantization | {words} |"));
+    }
     line(format!("| Data | {} |", recipe.data.source.name()));
     let (samples, labels) = (&run.result()["samples"][0], &run.result()["labels"]);
     line(format!(
@@ -195,6 +198,16 @@ fn agreements(result: &Value) -> String {
         }
     }
     table
+}
+
+/// Returns the bits and the packed size of a student that was trained with quantized weights.
+fn quantization(run: &FinishedRun) -> Option<String> {
+    let config = &run.recipe().student.quantization.as_ref()?.0;
+    let packed = run.result()["distilled"]["packed_bytes"].as_u64()?;
+    Some(format!(
+        "weights of {} bits, trained quantized: {packed} bytes if packed in their bits",
+        config.bits
+    ))
 }
 
 fn files(model: &ModelDescription) -> String {

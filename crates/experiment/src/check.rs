@@ -12,8 +12,8 @@ use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
     AnyNetwork, ModelRecipe, Notices, OnnxNetwork, OnnxRecipe, Place, Recipe, Registry, Task,
-    TeacherRecipe, TeacherSource, check_built, check_file, loss_context, prepare_checked,
-    with_inputs,
+    TeacherRecipe, TeacherSource, check_built, check_file, check_quantized, loss_context,
+    prepare_checked, with_inputs,
 };
 use std::path::Path;
 use toml::{Table, Value};
@@ -40,6 +40,7 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
     let build = |model: &ModelRecipe| registry.build(model, &data.task(), seed, &Device::flex());
     let network = build(&recipe.student.model).at("student.model")?;
     describe_network("student", &recipe.student.model, &network);
+    check_quantized(recipe, &network)?;
     let teachers = recipe.teachers();
     let teachers = teachers.iter().enumerate();
     let teachers: Vec<_> = teachers

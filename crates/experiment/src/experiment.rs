@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
+use burn_distill::architecture::QuantizedSize;
 use burn_distill::core::Seed;
 use burn_distill::strategy::{
     MetricKind, Predictions, StageRecord, TeacherIdentity, non_finite_weights,
@@ -169,6 +170,19 @@ impl Experiment<'_> {
             stages: Vec::new(),
             members: Vec::new(),
         })
+    }
+
+    /// Adds the packed size of a student to its measurements, if it is quantized.
+    pub(super) fn with_packed_size(&self, mut trained: Trained) -> Result<Trained> {
+        let recipe = &self.recipe.student;
+        if let Some(quantization) = &recipe.quantization {
+            // A loss may have added layers, which are not quantized.
+            let plain = self.build(&recipe.model, 0_u64)?;
+            let size = quantization.0.size(&plain)?;
+            let all = QuantizedSize::in_single_precision(&trained.network);
+            trained.cost.packed_bytes = Some(all - size.single_precision + size.packed);
+        }
+        Ok(trained)
     }
 
     /// Initializes a network.

@@ -12,6 +12,9 @@ pub struct Cost {
     pub parameters: usize,
     /// Size of the file of its weights in bytes.
     pub bytes: u64,
+    /// Size of its tensors in bytes with the quantized weights packed in their bits, if it is a
+    /// quantized student.
+    pub packed_bytes: Option<u64>,
     /// Median time of a forward pass of one sample, in milliseconds.
     pub latency_ms: f64,
 }
@@ -22,6 +25,7 @@ impl Cost {
         Ok(Self {
             parameters: parameter_count(network),
             bytes: file.metadata()?.len(),
+            packed_bytes: None,
             latency_ms: latency(network, device)?.as_secs_f64() * 1e3,
         })
     }

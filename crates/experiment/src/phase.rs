@@ -4,6 +4,7 @@ use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember};
 use super::role::Role;
 use super::weights::{load, save};
 use anyhow::{Context, Result, anyhow, bail};
+use burn_distill::core::Network;
 use burn_distill::strategy::{
     CheckpointFolder, Distiller, MetricKind, Snapshots, TeacherIdentity, Training, file_sha256,
     write_atomically,
@@ -64,7 +65,7 @@ impl Experiment<'_> {
         let record_file = folder.join(RECORD);
         let mut record = Record::read(&record_file)?;
         if record.finished {
-            let mut outcome = (phase.finalize)(phase.distiller)?;
+            let mut outcome = deployed((phase.finalize)(phase.distiller)?);
             record.check(&folder, files_of(&outcome))?;
             if phase.teacher.is_some() {
                 // It refuses a checkpoint with another teacher.
@@ -76,7 +77,7 @@ impl Experiment<'_> {
                 let file = folder.join(member.file());
                 member.network = load(member.network.clone(), &member.model, &file)?;
             }
-            return self.evaluate_all(&subject, outcome, &folder, record.seconds);
+            return self.evaluate_all(phase.role, &subject, outcome, &folder, record.seconds);
         }
         if self.stop.is_requested() {
             return Ok(Progress::Stopped);
@@ -107,7 +108,7 @@ impl Experiment<'_> {
             record.write(&record_file)?;
             return Ok(Progress::Stopped);
         }
-        let outcome = (phase.finalize)(trained.model)?;
+        let outcome = deployed((phase.finalize)(trained.model)?);
         for member in &outcome.members {
             let origin = self
                 .data
@@ -133,12 +134,13 @@ impl Experiment<'_> {
         }
         record.finish(&folder, files)?;
         record.write(&record_file)?;
-        self.evaluate_all(&subject, outcome, &folder, record.seconds)
+        self.evaluate_all(phase.role, &subject, outcome, &folder, record.seconds)
     }
 
     /// Evaluates the networks of a training, given the folder of their weights.
     fn evaluate_all(
         &self,
+        role: Role,
         subject: &Subject,
         outcome: Outcome,
         folder: &Path,
@@ -146,6 +148,9 @@ impl Experiment<'_> {
     ) -> Result<Progress<Trained>> {
         let Outcome { student, members } = outcome;
         let mut trained = self.evaluate(subject, student, &folder.join(WEIGHTS), seconds)?;
+        if !matches!(role, Role::Teacher(_)) {
+            trained = self.with_packed_size(trained)?;
+        }
         for member in members {
             let weights = folder.join(member.file());
             let subject = Subject::named(&member.name, subject.seed);
@@ -215,6 +220,15 @@ impl Record {
         write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
             .with_context(|| format!("{}", path.display()))
     }
+}
+
+/// Returns the networks of a training as they are deployed.
+fn deployed(mut outcome: Outcome) -> Outcome {
+    outcome.student = outcome.student.deployed();
+    for member in &mut outcome.members {
+        member.network = member.network.clone().deployed();
+    }
+    outcome
 }
 
 /// Returns the error of a file that holds no record.

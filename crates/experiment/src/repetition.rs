@@ -140,7 +140,7 @@ impl Experiment<'_> {
 
     fn baseline(&self, seed: u64, renderer: &mut Renderer) -> Result<Progress<Trained>> {
         let recipe = &self.recipe.student;
-        let network = self.build(&recipe.model, seed)?;
+        let network = recipe.quantized(self.build(&recipe.model, seed)?)?;
         let metrics = [MetricKind::Loss, MetricKind::Accuracy];
         self.train(Phase {
             role: Role::Baseline,

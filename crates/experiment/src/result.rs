@@ -100,6 +100,10 @@ pub struct NetworkResult {
     pub parameters: usize,
     /// Size of the file of its weights in bytes.
     pub bytes: u64,
+    /// Size of its tensors in bytes with the quantized weights packed in their bits; none for a
+    /// network that is not a quantized student.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed_bytes: Option<u64>,
     /// Median time of a forward pass of one sample in milliseconds: the median over the
     /// repetitions.
     pub latency_ms: f64,
@@ -184,6 +188,7 @@ impl NetworkResult {
             class_accuracy: class_accuracy.collect(),
             parameters: cost.parameters,
             bytes: cost.bytes,
+            packed_bytes: cost.packed_bytes,
             latency_ms: latency[latency.len() / 2],
             seconds: over(&|r| of(r).seconds),
         }

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::train::TrainOutput;
 use burn_distill::core::{
-    Batch, CrossEntropyObjective, DynNetwork, DynObjective, Frozen, Objective, Seed,
+    Batch, CrossEntropyObjective, DynNetwork, DynObjective, Frozen, Network, Objective, Seed,
     parameter_count,
 };
 use burn_distill::strategy::{
@@ -53,7 +53,10 @@ impl Experiment<'_> {
             None => runner.by_stages(teacher),
         };
         let finished = match progress? {
-            Progress::Done(()) => Some((runner.student()?, runner.curriculum.stages().to_vec())),
+            Progress::Done(()) => {
+                let student = runner.student()?.deployed();
+                Some((student, runner.curriculum.stages().to_vec()))
+            }
             Progress::Stopped => None,
         };
         *renderer = runner.curriculum.renderer().take();
@@ -66,6 +69,7 @@ impl Experiment<'_> {
         let seconds: f64 = stages.iter().map(|stage| stage.seconds).sum();
         let subject = Subject::new(Role::Distilled, seed);
         let trained = self.evaluate(&subject, student, &weights, runner.prepared + seconds)?;
+        let trained = self.with_packed_size(trained)?;
         Ok(Progress::Done(Trained { stages, ..trained }))
     }
 }

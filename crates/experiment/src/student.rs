@@ -12,7 +12,8 @@ impl Experiment<'_> {
     /// Initializes the student of a seed for its distillation from a teacher.
     pub(super) fn student(&self, seed: u64, teacher: &AnyNetwork) -> Result<AnyNetwork> {
         let recipe = &self.recipe.student;
-        prepared(self.build(&recipe.model, seed)?, teacher, recipe)
+        let student = prepared(self.build(&recipe.model, seed)?, teacher, recipe)?;
+        Ok(recipe.quantized(student)?)
     }
 }
 

@@ -71,7 +71,7 @@ impl<N: Network> Network for SelectedClasses<N> {
         })
     }
 
-    delegate_network!(network: example, normalization);
+    delegate_network!(network: example, normalization, deployed);
 }
 
 delegate_module!([N: Module] SelectedClasses<N>: network, kept: [map]);

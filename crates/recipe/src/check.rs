@@ -9,14 +9,16 @@ use super::{
     strategy, unlabeled,
 };
 use crate::class_names::ClassNames;
-use crate::input::InputShape;
+use crate::input::{AnyNetwork, InputShape};
 use crate::loss::{TeacherChoices, loss_context};
 use crate::model::ModelRecipe;
 use crate::onnx::OnnxTask;
+use crate::parts::QUANTIZATION;
 use crate::registry::DatasetSpec;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::core::{Seed, check};
+use burn_distill::core::{Check, Seed, check};
 use burn_distill::data::{Augmentation, DataError};
 use burn_distill::interchange::KeyMap;
 use std::collections::{BTreeSet, HashSet};
@@ -57,6 +59,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         check::ensure(!empty, "only_classes", "a list of names", "empty").at(&place)?;
     }
     check_parts(recipe)?;
+    check_quantization(recipe)?;
     check_training(&recipe.student.training, "student.training")?;
     capacity::check(recipe)?;
 
@@ -148,6 +151,32 @@ fn check_parts(recipe: &Recipe) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks the numbers of the quantization of the student, and that the strategy supports one.
+fn check_quantization(recipe: &Recipe) -> Result<()> {
+    let Some(quantization) = &recipe.student.quantization else {
+        return Ok(());
+    };
+    quantization.0.check().at(QUANTIZATION)?;
+    ensure!(
+        recipe.strategy.options().takes_quantized(),
+        "`{QUANTIZATION}`: the strategy {} does not train a quantized student: leave out the \
+         quantization, or distill the trained student once more by another strategy",
+        recipe.strategy.quoted()
+    );
+    Ok(())
+}
+
+/// Checks that the quantization of a recipe fits its student.
+///
+/// # Errors
+///
+/// Returns an error that names the key.
+pub fn check_quantized(recipe: &Recipe, student: &AnyNetwork) -> Result<()> {
+    // A copy: the wrapper and the network would share running statistics.
+    let quantized = recipe.student.quantized(student.valid());
+    quantized.map(drop).at(QUANTIZATION)
 }
 
 /// Checks the losses or the strategy of a recipe between untrained networks, before its data is
@@ -351,6 +380,7 @@ fn untrained(recipe: &Recipe, batch_size: usize) -> Result<Vec<LossContext>> {
     let teachers = teachers.iter().enumerate();
     let context = |(index, teacher): (usize, &TeacherRecipe)| {
         let student = build(&recipe.student.model, "student.model")?;
+        check_quantized(recipe, &student)?;
         let place = TeacherRecipe::place(index);
         teacher.known_classes(&spec.classes).at(&place)?;
         let teacher = match teacher.source().at(&place)? {

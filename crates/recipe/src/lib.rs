@@ -40,7 +40,7 @@ mod unlabeled;
 mod words;
 
 pub use capacity::check_network;
-pub use check::{check_built, check_untrained};
+pub use check::{check_built, check_quantized, check_untrained};
 pub use class_names::ClassNames;
 pub use configure::configured;
 pub use data::{ArraysConfig, DataRecipe, ImageLayout, OwnData, OwnSource, SourceRecipe};

@@ -1,8 +1,12 @@
 //! The tables of a recipe but `[data]`, `[strategy]` and those of losses.
 
 use crate::class_names::ClassNames;
+use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
 use crate::onnx::OnnxRecipe;
+use crate::strategy::Configured;
+use burn_distill::architecture::QuantizationConfig;
+use burn_distill::core::NetworkMismatch;
 use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -94,6 +98,27 @@ pub struct StudentRecipe {
     /// Parts that are not trained during the distillation. The baseline trains all its parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frozen: Vec<String>,
+    /// Quantization of the weights, both as baseline and distilled. None: full precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Configured<QuantizationConfig>>,
+}
+
+/// Key of the quantization of the student.
+pub const QUANTIZATION: &str = "student.quantization";
+
+impl StudentRecipe {
+    /// Returns a student that is trained with quantized weights, if the recipe says so, and else
+    /// the student itself.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the quantization does not fit the network.
+    pub fn quantized(&self, student: AnyNetwork) -> Result<AnyNetwork, NetworkMismatch> {
+        Ok(match &self.quantization {
+            Some(Configured(config)) => AnyNetwork::new(config.try_init(student)?),
+            None => student,
+        })
+    }
 }
 
 /// Training of a network.

@@ -93,5 +93,5 @@ impl<N: Network> Network for DeployedExits<MultiExitNetwork<N>> {
         })
     }
 
-    delegate_network!(network: example);
+    delegate_network!(network: example, deployed);
 }

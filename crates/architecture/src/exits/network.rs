@@ -348,7 +348,7 @@ impl<N: Network> Network for MultiExitNetwork<N> {
         self.forward_knowledge(input, &selection).taps.expect(tap)
     }
 
-    delegate_network!(network: example, classifier, normalization);
+    delegate_network!(network: example, classifier, normalization, deployed);
 }
 
 // Not derived, so that the tensors of the network keep their names.

@@ -140,7 +140,7 @@ impl<N: Network> Network for NormalizedFeatures<N> {
         response
     }
 
-    delegate_network!(network: example, classifier, normalization);
+    delegate_network!(network: example, classifier, normalization, deployed);
 }
 
 /// Scales rows that are longer than the limit to the limit. Shape: `[batch_size, features]`.

@@ -175,7 +175,7 @@ impl<S: Network> Network for ReusedClassifier<S> {
         Some(self.classifier.clone())
     }
 
-    delegate_network!(student: example, normalization);
+    delegate_network!(student: example, normalization, deployed);
 }
 
 #[cfg(test)]

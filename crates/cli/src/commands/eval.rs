@@ -2,8 +2,10 @@ use crate::args::EvalArgs;
 use crate::output::{self, note};
 use crate::{device, table};
 use anyhow::{Context, Result, ensure};
+use burn_distill::architecture::QuantizationConfig;
+use burn_distill::core::{AnyNetwork, Network};
 use burn_distill::data::DataSource;
-use burn_distill::interchange::ModelDescription;
+use burn_distill::interchange::{Model, ModelDescription};
 use burn_distill_experiment::{Data, Evaluation, Part, check_data, data_of, open_model};
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{DataRecipe, Registry, parse_data};
@@ -35,11 +37,22 @@ pub fn eval(args: &EvalArgs, registry: Registry) -> Result<()> {
     if let Some(warning) = warning {
         note(format_args!("warning: {warning}"));
     }
+    let model = match args.bits {
+        Some(bits) => rounded(model, bits).context("--bits")?,
+        None => model,
+    };
     let evaluation = Evaluation::of(&model, &data, part, &device)?;
     if args.json {
         return output::print(serde_json::to_string_pretty(&evaluation)?);
     }
     output::print(text(&evaluation, part, args.wide))
+}
+
+/// Returns a model whose weights are rounded to a number of bits, on the grid of a quantized training.
+fn rounded(mut model: Model, bits: usize) -> Result<Model> {
+    let config = QuantizationConfig::new().with_bits(bits);
+    model.network = AnyNetwork::new(config.try_init(model.network)?.deployed());
+    Ok(model)
 }
 
 /// Loads the data of that name, or the data of a recipe, for a model.

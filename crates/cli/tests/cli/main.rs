@@ -19,6 +19,7 @@ mod predict;
 mod preparation;
 #[cfg(unix)]
 mod pty;
+mod quantized;
 #[cfg(unix)]
 mod resume;
 mod run;

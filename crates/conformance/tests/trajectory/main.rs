@@ -20,6 +20,7 @@ mod multi_ebkd;
 mod networks;
 mod okddip;
 mod one;
+mod quantized_distillation;
 mod recording;
 mod replay;
 mod takd;

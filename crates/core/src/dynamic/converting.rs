@@ -117,6 +117,10 @@ where
         self.network.module().normalization(tap)
     }
 
+    fn deploy_erased(&mut self) {
+        self.network.replace(Network::deployed);
+    }
+
     fn clone_erased(&self) -> Box<dyn ErasedNetwork<I>> {
         Box::new(self.clone())
     }

@@ -20,6 +20,8 @@ pub trait ErasedNetwork<I: Input>: ErasedModule + 'static {
     fn classifier_erased(&self) -> Option<Linear>;
     /// [`Network::normalization`]
     fn normalization_erased(&self, tap: &str) -> Option<BatchNorm>;
+    /// [`Network::deployed`]
+    fn deploy_erased(&mut self);
     /// `Clone`
     fn clone_erased(&self) -> Box<dyn ErasedNetwork<I>>;
 }
@@ -43,6 +45,10 @@ impl<N: Network> ErasedNetwork<N::Input> for Slot<N> {
 
     fn normalization_erased(&self, tap: &str) -> Option<BatchNorm> {
         self.module().normalization(tap)
+    }
+
+    fn deploy_erased(&mut self) {
+        self.replace(Network::deployed);
     }
 
     fn clone_erased(&self) -> Box<dyn ErasedNetwork<N::Input>> {
@@ -84,6 +90,11 @@ impl<I: Input> Network for DynNetwork<I> {
 
     fn normalization(&self, tap: &str) -> Option<BatchNorm> {
         self.0.normalization_erased(tap)
+    }
+
+    fn deployed(mut self) -> Self {
+        self.0.deploy_erased();
+        self
     }
 }
 

@@ -391,6 +391,27 @@ fn a_loss_for_one_teacher_is_refused_with_several() {
     );
 }
 
+#[test]
+fn a_quantization_has_defaults_and_is_written_as_it_is_read() {
+    let quantized = "student.quantization={ bits = 2, except = ['bias'] }";
+    let original = recipe(RECIPE, &[quantized]).unwrap();
+
+    let config = &original.student.quantization.as_ref().unwrap().0;
+    assert_eq!((config.bits, config.bucket_size), (2, None));
+    assert_eq!(config.except, ["bias"]);
+    let text = toml::to_string(&original).unwrap();
+    assert_eq!(recipe(&text, &[]).unwrap(), original);
+    let plain = toml::to_string(&recipe(RECIPE, &[]).unwrap()).unwrap();
+    assert!(!plain.contains("quantization"), "{plain}");
+
+    let learned = "student.quantization={ kind = 'learned-step', bucket_size = 8 }";
+    let error = error(RECIPE, &[learned]);
+    assert!(
+        error.contains("`student.quantization.bucket_size` should be left out with a learned step"),
+        "{error}"
+    );
+}
+
 /// The recipes of the examples, with their files.
 pub fn examples() -> Vec<(PathBuf, Recipe)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/recipes")];

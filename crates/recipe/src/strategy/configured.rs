@@ -1,5 +1,5 @@
 use crate::configure::overlaid;
-use burn_distill::architecture::MultiExitConfig;
+use burn_distill::architecture::{MultiExitConfig, QuantizationConfig};
 use burn_distill::strategy::{
     AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig,
 };
@@ -32,7 +32,8 @@ defaults!(
     AdversarialDistillerConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,
-    MultiExitConfig
+    MultiExitConfig,
+    QuantizationConfig
 );
 
 impl<C: Defaults> Default for Configured<C> {

@@ -7,7 +7,7 @@ use crate::model::ModelRecipe;
 use crate::naming::loss_place;
 use crate::network::seeded;
 use crate::notices::Notices;
-use crate::parts::StudentRecipe;
+use crate::parts::{QUANTIZATION, StudentRecipe};
 use crate::registry::{Networks, Task};
 use anyhow::{Result, bail, ensure};
 use burn::module::{Module, ModuleDisplay};
@@ -154,13 +154,16 @@ impl<'a> StrategyContext<'a> {
         &self.student.model
     }
 
-    /// Initializes the student, with the initial weights of the baseline.
+    /// Initializes the student, with the initial weights of the baseline, and with quantized weights
+    /// if the recipe says so.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no such network, or if it is not for this data.
+    /// Returns an error if there is no such network, if it is not for this data, or if its
+    /// quantization does not fit it.
     pub fn student_network(&self) -> Result<AnyNetwork> {
-        self.build(self.model(), self.seed).at("student.model")
+        let network = self.build(self.model(), self.seed).at("student.model")?;
+        self.student.quantized(network).at(QUANTIZATION)
     }
 
     /// Initializes the peers of the student, each from another seed.
@@ -179,7 +182,8 @@ impl<'a> StrategyContext<'a> {
     ///
     /// Returns an error if there is no such network, or if it is not for this data.
     pub fn beside(&self, model: &ModelRecipe, place: usize) -> Result<AnyNetwork> {
-        self.build(model, self.seed_of(place))
+        let network = self.build(model, self.seed_of(place))?;
+        self.student.quantized(network).at(QUANTIZATION)
     }
 
     fn build(&self, model: &ModelRecipe, seed: impl Into<Seed>) -> Result<AnyNetwork> {

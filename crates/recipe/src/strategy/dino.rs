@@ -309,6 +309,10 @@ impl Strategy for DinoRecipe {
         true
     }
 
+    fn takes_quantized(&self) -> bool {
+        false
+    }
+
     fn networks(&self) -> usize {
         2
     }

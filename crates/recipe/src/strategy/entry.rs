@@ -75,6 +75,13 @@ pub trait Strategy: StrategyOptions + Check {
         0
     }
 
+    /// Returns whether the student can be trained with quantized weights: false if the strategy does
+    /// not train the network of the [context](StrategyContext::student_network) from its start to its
+    /// end.
+    fn takes_quantized(&self) -> bool {
+        true
+    }
+
     /// Returns whether the recipe has a `[teacher]`, which is trained before the student.
     fn has_teacher(&self) -> bool {
         false

@@ -157,6 +157,10 @@ impl Strategy for NativeEnsembleRecipe {
         ramp?.warning(towards::WHAT, trained)
     }
 
+    fn takes_quantized(&self) -> bool {
+        false
+    }
+
     fn networks(&self) -> usize {
         self.branches
     }

@@ -29,5 +29,5 @@ impl<N: Network> Network for NativeEnsemble<N> {
         Response::Classes(gated_logits(&self.gate, &all.taps, self.branches).1)
     }
 
-    delegate_network!(network: example);
+    delegate_network!(network: example, deployed);
 }

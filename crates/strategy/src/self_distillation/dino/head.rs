@@ -142,5 +142,5 @@ impl<N: Network> Network for DinoNetwork<N> {
         Response::Classes(self.head.forward(features))
     }
 
-    delegate_network!(backbone: example);
+    delegate_network!(backbone: example, deployed);
 }
