@@ -23,3 +23,4 @@ mod recording;
 mod replay;
 mod takd;
 mod tfkd_self;
+mod zskt;

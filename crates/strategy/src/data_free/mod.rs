@@ -1,0 +1,14 @@
+mod clip_norm;
+mod disagreement;
+mod distiller;
+mod latents;
+mod objective;
+mod pseudo_batches;
+mod teacher_like;
+
+pub use disagreement::*;
+pub use distiller::*;
+pub use latents::*;
+pub use objective::*;
+pub use pseudo_batches::*;
+pub use teacher_like::*;
