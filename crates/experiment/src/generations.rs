@@ -92,7 +92,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_stage(&recipe.training, seed, number)?,
+            loader: self.data.for_stage(&recipe.training, seed, number)?.into(),
             teacher: Some(self.identity_of(*teacher_role, seed)?),
             metrics: metrics_of_distilled(&terms),
             snapshots: Vec::new(),

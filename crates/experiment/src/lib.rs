@@ -36,6 +36,7 @@ mod stop;
 mod strategies;
 mod strategy_context;
 mod student;
+mod training_batches;
 mod weights;
 
 pub use check::check;

@@ -1,7 +1,7 @@
-use super::data::Loader;
 use super::diverged::Subject;
 use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember};
 use super::role::Role;
+use super::training_batches::TrainingBatches;
 use super::weights::{load, save};
 use anyhow::{Context, Result, anyhow, bail};
 use burn_distill::strategy::{
@@ -22,7 +22,7 @@ pub struct Phase<'a, M> {
     pub seed: u64,
     pub model: &'a ModelRecipe,
     pub training: &'a TrainingRecipe,
-    pub loader: Loader,
+    pub loader: TrainingBatches,
     pub teacher: Option<TeacherIdentity>,
     pub metrics: Vec<MetricKind>,
     /// Epochs after which a snapshot of the network is kept.

@@ -41,7 +41,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_baseline(&recipe.training, seed)?,
+            loader: self.data.for_baseline(&recipe.training, seed)?.into(),
             teacher: Some(self.identity_of(Role::Pretrained, seed)?),
             metrics: vec![MetricKind::Loss, MetricKind::Accuracy],
             snapshots: Vec::new(),

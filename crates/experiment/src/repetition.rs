@@ -57,6 +57,8 @@ impl Experiment<'_> {
                 let baseline = baseline.context("a strategy without a teacher needs labels")?;
                 self.distilled_by_strategy(seed, baseline, renderer)?
             }
+            [teacher, ..] if self.recipe.strategy.options().without_data().is_some() =>
+                self.distilled_without_data(seed, teacher, renderer)?,
             [teacher] => self.distilled(seed, teacher, renderer)?,
             teachers => self.distilled_by_several(seed, teachers, renderer)?,
         });
@@ -99,7 +101,7 @@ impl Experiment<'_> {
             seed,
             model,
             training,
-            loader: self.data.for_teacher(training, own.value()),
+            loader: self.data.for_teacher(training, own.value()).into(),
             teacher: None,
             metrics: metrics.into(),
             snapshots: route
@@ -138,7 +140,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.for_baseline(seed)?,
+            loader: self.for_baseline(seed)?.into(),
             teacher: None,
             metrics: metrics.into(),
             snapshots: Vec::new(),
@@ -201,7 +203,8 @@ impl Experiment<'_> {
                 loader: self
                     .data
                     .for_distilled(&recipe.training, seed)?
-                    .views(views),
+                    .views(views)
+                    .into(),
                 teacher: Some(self.teacher_identity(seed)?),
                 metrics,
                 snapshots: Vec::new(),

@@ -41,7 +41,7 @@ impl Experiment<'_> {
             seed,
             model: &recipe.model,
             training: &recipe.training,
-            loader: self.data.for_distilled(&recipe.training, seed)?,
+            loader: self.data.for_distilled(&recipe.training, seed)?.into(),
             teacher: Some(self.teacher_identity(seed)?),
             metrics,
             snapshots: Vec::new(),

@@ -2,6 +2,7 @@ use crate::configure::overlaid;
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::strategy::{
     AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+    TeacherLikeObjectiveConfig,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -32,7 +33,8 @@ defaults!(
     AdversarialDistillerConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,
-    MultiExitConfig
+    MultiExitConfig,
+    TeacherLikeObjectiveConfig
 );
 
 impl<C: Defaults> Default for Configured<C> {

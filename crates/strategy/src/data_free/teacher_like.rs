@@ -83,6 +83,11 @@ pub struct TeacherLikeObjective {
     pub tap: String,
 }
 
+impl TeacherLikeObjective {
+    /// Names of the terms.
+    pub const TERMS: [&'static str; 3] = ["one-hot", "information-entropy", "activation"];
+}
+
 impl GeneratorObjective for TeacherLikeObjective {
     fn requirements(&self) -> Requirements {
         Requirements {
@@ -99,13 +104,12 @@ impl GeneratorObjective for TeacherLikeObjective {
         let log_p = tempered_log_softmax(context.teacher.response.rows().logits, 1.0);
         let features = context.teacher.taps.expect(&self.tap).into_vectors();
         let activation = at_least_f32(features).abs().mean().neg();
-        Terms::one("one-hot", one_hot(log_p.clone()), self.one_hot)
-            .and(Terms::one(
-                "information-entropy",
-                negative_entropy(log_p.exp().mean_dim(0)),
-                self.information_entropy,
-            ))
-            .and(Terms::one("activation", activation, self.activation))
+        let entropy = negative_entropy(log_p.clone().exp().mean_dim(0));
+        let values = [one_hot(log_p), entropy, activation];
+        let weights = [self.one_hot, self.information_entropy, self.activation];
+        let each = Self::TERMS.into_iter().zip(values).zip(weights);
+        each.map(|((name, value), weight)| Terms::one(name, value, weight))
+            .fold(Terms::default(), Terms::and)
     }
 }
 
