@@ -1,3 +1,4 @@
+use crate::norm_statistics::observe;
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::module::batch_norm_train;
@@ -16,6 +17,8 @@ use burn::tensor::{Device, Tensor, assert_shape};
 /// inference. A single value per channel has no unbiased variance; its running variance is updated
 /// as in burn.
 ///
+/// [`observe_batch_norms`](crate::observe_batch_norms) returns the statistics of the input.
+///
 /// # Shapes
 ///
 /// - input, output: `[batch_size, channels, ..]`
@@ -24,6 +27,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 ///
 /// Panics if the second axis of the input is not the number of channels of the layer.
 pub fn batch_norm<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Tensor<D> {
+    observe(layer, &input);
     let device = input.device();
     if !(device.is_autodiff() && layer.training.is_enabled()) {
         return layer.forward(input);

@@ -104,7 +104,7 @@ fn data_free(
             (generator, objective.init()),
             ResponseObjective::new(soft, 1.0),
         );
-    distill("data-free", distiller, 100, test, device)
+    distill("data-free", distiller, 60, test, device)
 }
 
 /// ZSKT: images on which student and teacher disagree, for soft targets and attention maps.
@@ -137,7 +137,7 @@ fn zero_shot(
                 TapObjective::new(maps, 250.0),
             ),
         );
-    distill("zero-shot", distiller, 20, test, device)
+    distill("zero-shot", distiller, 15, test, device)
 }
 
 fn generator() -> ImageGeneratorConfig {

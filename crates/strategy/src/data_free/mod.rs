@@ -1,6 +1,7 @@
 mod clip_norm;
 mod disagreement;
 mod distiller;
+mod inversion;
 mod latents;
 mod objective;
 mod pseudo_batches;
@@ -8,6 +9,7 @@ mod teacher_like;
 
 pub use disagreement::*;
 pub use distiller::*;
+pub use inversion::*;
 pub use latents::*;
 pub use objective::*;
 pub use pseudo_batches::*;

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod inversion;
 mod steps;
 mod tiny;
 mod trained;
