@@ -7,9 +7,11 @@
 //! and before its last ReLU.
 
 use crate::NetworkConfig;
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_distill_core::{DynNetwork, Network, Tap, TapSelection, Taps, parameter_count, tensors};
+use burn_distill_core::{
+    DynNetwork, Network, Tap, TapSelection, Taps, observe_batch_norms, parameter_count, tensors,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -195,5 +197,61 @@ fn filled_networks_compute_the_same_as_the_reference() {
                 "{name}: a logit is {found}, expected {expected}"
             );
         }
+    }
+}
+
+/// A visitor that collects the number of channels of every batch normalization.
+#[derive(Default)]
+struct Channels {
+    containers: Vec<String>,
+    found: Vec<usize>,
+}
+
+impl ModuleVisitor for Channels {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.containers.push(format!("{container_type} {name}"));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.containers.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let place = self.containers.last();
+        if place.is_some_and(|place| place == "Struct:BatchNorm gamma") {
+            self.found.push(param.lazy_shape().num_elements());
+        }
+    }
+}
+
+#[test]
+fn every_batch_normalization_is_observed() {
+    let published = [
+        "convnet-4-8",
+        "vgg8",
+        "mobile-half",
+        "shufflev1",
+        "shufflev2",
+        "cifar-resnet50",
+        "resnet18",
+        "mobilenet-v2",
+        "mobilenet-v3-small",
+        "efficientnet-b0",
+    ];
+    let names = published.map(String::from).into_iter();
+    for name in names.chain(zoo().into_iter().map(|(name, _)| name)) {
+        let network = network(&name);
+        let mut channels = Channels::default();
+        network.visit(&mut channels);
+        let mut expected = channels.found;
+
+        let images = Tensor::ones([2, 3, 32, 32], &Device::default());
+        let (_, found) = observe_batch_norms(|| network.forward(images));
+
+        let mut found: Vec<_> = found.iter().map(|layer| layer.mean.dims()[0]).collect();
+        assert!(!found.is_empty(), "{name}");
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{name}");
     }
 }

@@ -25,7 +25,8 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Batch<I> {
-    /// Inputs of the same samples, one per view (augmentation). At least one.
+    /// Inputs of the same samples, one per view (augmentation). At least one, but none in the batches
+    /// of a training without data.
     pub views: Vec<I>,
     /// Targets of the samples: labels or annotations.
     pub targets: Targets,

@@ -1,6 +1,8 @@
-use burn::nn::BatchNorm;
+use crate::norm_statistics::observe;
+use burn::module::{Flag, Module, Param, RunningState};
+use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::module::batch_norm_train;
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 /// Applies batch normalization with the running variance as in PyTorch.
 ///
@@ -15,6 +17,8 @@ use burn::tensor::{Tensor, assert_shape};
 /// inference. A single value per channel has no unbiased variance; its running variance is updated
 /// as in burn.
 ///
+/// [`observe_batch_norms`](crate::observe_batch_norms) returns the statistics of the input.
+///
 /// # Shapes
 ///
 /// - input, output: `[batch_size, channels, ..]`
@@ -23,6 +27,7 @@ use burn::tensor::{Tensor, assert_shape};
 ///
 /// Panics if the second axis of the input is not the number of channels of the layer.
 pub fn batch_norm<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Tensor<D> {
+    observe(layer, &input);
     let device = input.device();
     if !(device.is_autodiff() && layer.training.is_enabled()) {
         return layer.forward(input);
@@ -44,6 +49,69 @@ pub fn batch_norm<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Tensor
     layer.running_mean.update(mean);
     layer.running_var.update(variance);
     result.output
+}
+
+/// Batch normalization without a learned scale and offset, as with `affine=False` in PyTorch.
+///
+/// It is [`batch_norm`] with a scale of 1 and an offset of 0, which are no parameters.
+#[derive(Module, Debug)]
+pub struct PlainBatchNorm {
+    /// Whether the statistics of a batch are used in training.
+    pub training: Param<Flag>,
+    /// Running mean. Shape: `[channels]`.
+    pub running_mean: RunningState<Tensor<1>>,
+    /// Running variance. Shape: `[channels]`.
+    pub running_var: RunningState<Tensor<1>>,
+    /// Share of the statistics of a batch in the running statistics.
+    pub momentum: f64,
+    /// Addend of the variance.
+    pub epsilon: f64,
+}
+
+impl PlainBatchNorm {
+    /// Creates the layer for a number of channels.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the number of channels is zero.
+    pub fn new(channels: usize, device: &Device) -> Self {
+        let layer = BatchNormConfig::new(channels).init(device);
+        Self {
+            training: layer.training,
+            running_mean: layer.running_mean,
+            running_var: layer.running_var,
+            momentum: layer.momentum,
+            epsilon: layer.epsilon,
+        }
+    }
+
+    /// Normalizes the channels.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[batch_size, channels, ..]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the second axis of the input is not the number of channels of the layer.
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        let scale = self.running_var.value().ones_like();
+        // A clone of a running state shares it, so that the update reaches this layer.
+        let layer = BatchNorm {
+            beta: constant(scale.zeros_like()),
+            gamma: constant(scale),
+            training: self.training.clone(),
+            running_mean: self.running_mean.clone(),
+            running_var: self.running_var.clone(),
+            momentum: self.momentum,
+            epsilon: self.epsilon,
+        };
+        batch_norm(&layer, input)
+    }
+}
+
+fn constant(value: Tensor<1>) -> Param<Tensor<1>> {
+    Param::from_tensor(value.without_autodiff()).set_require_grad(false)
 }
 
 #[cfg(test)]
@@ -89,5 +157,36 @@ mod tests {
             .into_data()
             .assert_eq(&valid.forward(input).into_data(), true);
         assert_eq!(statistics(&ours), before);
+    }
+
+    #[test]
+    fn a_plain_layer_is_one_with_a_scale_of_one_and_no_offset() {
+        let device = Device::default().autodiff();
+        let plain = PlainBatchNorm::new(3, &device);
+        let layer = BatchNormConfig::new(3).init(&device);
+        let input = Tensor::<4>::random([5, 3, 2, 2], Distribution::Normal(2.0, 3.0), &device);
+        let gradient = |output: Tensor<4>, input: &Tensor<4>| {
+            let weights = Tensor::arange(0..60, &device).float().sin();
+            let grads = output.mul(weights.reshape([5, 3, 2, 2])).sum().backward();
+            input.grad(&grads).unwrap().into_data()
+        };
+
+        let (one, other) = (input.clone().require_grad(), input.clone().require_grad());
+        let (output, expected) = (
+            plain.forward(one.clone()),
+            batch_norm(&layer, other.clone()),
+        );
+        output.to_data().assert_eq(&expected.to_data(), true);
+        assert_eq!(gradient(output, &one), gradient(expected, &other));
+
+        let inner = input.without_autodiff();
+        let (plain, layer) = (plain.valid(), layer.valid());
+        let [mean, variance] = statistics(&layer);
+        mean.assert_eq(&plain.running_mean.value_sync().into_data(), true);
+        variance.assert_eq(&plain.running_var.value_sync().into_data(), true);
+        let (output, expected) = (plain.forward(inner.clone()), layer.forward(inner));
+        output.into_data().assert_eq(&expected.into_data(), true);
+        assert_eq!(crate::parameter_count(&plain), 0);
+        assert_eq!(crate::tensors(&plain).len(), 2);
     }
 }

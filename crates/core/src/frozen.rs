@@ -1,5 +1,8 @@
 use crate::delegate::untrained_module;
-use crate::{Input, Network, Response, TapRecorder, delegate_network, display_module};
+use crate::{
+    Input, Knowledge, Network, Response, TapRecorder, TapSelection, delegate_network,
+    display_module,
+};
 use burn::module::{Devices, Module, ModuleDisplay, ModuleMapper, ModuleVisitor};
 use burn::tensor::Device;
 
@@ -53,6 +56,26 @@ impl<M: Module> Frozen<M> {
     /// Returns the inner module by value, without autodiff and in validation mode.
     pub fn into_inner(self) -> M {
         self.module
+    }
+}
+
+impl<N: Network> Frozen<N> {
+    /// Computes the response and the selected taps with gradients for the input.
+    ///
+    /// Methods without data train the input of a constant teacher, such as a generator of images.
+    /// The pass is in validation mode: batch normalization uses the stored statistics, which do not
+    /// change, and no parameter has a gradient. As a [student](Network) or as a
+    /// [teacher](crate::Teacher), a frozen network takes its input off autodiff instead.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the network does not offer a selected tap.
+    pub fn forward_with_input_gradients(
+        &self,
+        input: N::Input,
+        selection: &TapSelection,
+    ) -> Knowledge {
+        self.module.forward_knowledge(input, selection)
     }
 }
 
@@ -189,6 +212,49 @@ mod tests {
             let output = teach(&frozen, plain.clone()).into_data();
             let expected = net.valid().logits(plain).into_data();
             output.assert_eq(&expected, true);
+        }
+    }
+
+    #[test]
+    fn gradients_flow_to_the_input_through_the_stored_statistics() {
+        let device = Device::default().autodiff();
+        let net = net(&device);
+        // Running statistics other than their initial values.
+        net.logits(Tensor::random(
+            [8, 3],
+            Distribution::Normal(2.0, 3.0),
+            &device,
+        ));
+        let frozen = Frozen::new(net.clone());
+        let before = tensors(frozen.inner());
+        let input = Tensor::<2>::random([5, 3], Distribution::Default, &device).require_grad();
+        let logits = |input: Tensor<2>| {
+            let knowledge = frozen.forward_with_input_gradients(input, &TapSelection::None);
+            knowledge.response.classes().unwrap().clone()
+        };
+
+        let output = logits(input.clone());
+        let expected = net.valid().logits(input.clone().without_autodiff());
+        output.to_data().assert_eq(&expected.into_data(), true);
+        let grads = output.square().sum().backward();
+        let gradient: Vec<f32> = input.grad(&grads).unwrap().into_data().iter().collect();
+
+        assert!(net.hidden.weight.grad(&grads).is_none());
+        assert_eq!(tensors(frozen.inner()), before);
+        // Central differences of a pass without autodiff.
+        let plain = input.without_autodiff();
+        let value = |input: Tensor<2>| -> f32 { logits(input).square().sum().into_scalar() };
+        for (place, gradient) in gradient.iter().enumerate() {
+            let mut change = vec![0.0_f32; 15];
+            change[place] = 1e-2;
+            let change = Tensor::<1>::from_data(change.as_slice(), &plain.device());
+            let change = change.reshape([5, 3]);
+            let rise = value(plain.clone().add(change.clone())) - value(plain.clone().sub(change));
+            let expected = rise / 2e-2;
+            assert!(
+                (gradient - expected).abs() < 1e-2 * (1.0 + expected.abs()),
+                "{place}: {gradient} {expected}"
+            );
         }
     }
 

@@ -1,5 +1,6 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::f64::consts::PI;
 
 /// Random number generator whose output depends only on its key, on every platform and in every
 /// version.
@@ -51,6 +52,18 @@ impl KeyedRng {
         self.unit() < probability
     }
 
+    /// Draws a number from the standard normal distribution.
+    ///
+    /// Two neighboring numbers of the stream are transformed (Box and Muller, Annals of
+    /// Mathematical Statistics 1958), so that the last digit depends on the logarithm and the cosine
+    /// of the platform.
+    pub fn normal(&mut self) -> f64 {
+        // Above zero, whose logarithm is infinite.
+        let radius = 1.0 - self.unit();
+        let angle = 2.0 * PI * self.unit();
+        (-2.0 * radius.ln()).sqrt() * angle.cos()
+    }
+
     /// Draws a permutation of the numbers `0..len`.
     pub fn permutation(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<_> = (0..len).collect();
@@ -98,6 +111,26 @@ mod tests {
         // 1200, give or take five standard deviations.
         let often = taken(0.3);
         assert!((1055..1345).contains(&often), "{often}");
+    }
+
+    #[test]
+    fn normal_numbers_have_the_moments_of_the_standard_normal_distribution() {
+        let mut rng = KeyedRng::new([1, 2, 3, 4]);
+        let all: Vec<f64> = (0..20_000).map(|_| rng.normal()).collect();
+        let moment = |power| all.iter().map(|x| x.powi(power)).sum::<f64>() / all.len() as f64;
+
+        // Five standard deviations of the mean of each: √(1/n), √(2/n), √(15/n), √(96/n).
+        for (power, expected, error) in [
+            (1, 0.0, 0.036),
+            (2, 1.0, 0.05),
+            (3, 0.0, 0.14),
+            (4, 3.0, 0.35),
+        ] {
+            let found = moment(power);
+            assert!((found - expected).abs() < error, "moment {power}: {found}");
+        }
+        let beyond = all.iter().filter(|x| x.abs() > 1.959964).count();
+        assert!((850..1150).contains(&beyond), "{beyond}");
     }
 
     #[test]

@@ -11,9 +11,9 @@ use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
-    AnyNetwork, ModelRecipe, Notices, OnnxNetwork, OnnxRecipe, Place, Recipe, Registry, Task,
-    TeacherRecipe, TeacherSource, check_built, check_file, check_quantized, loss_context,
-    prepare_checked, with_inputs,
+    AnyNetwork, ModelRecipe, Notices, OnnxNetwork, OnnxRecipe, Place, Recipe, Registry,
+    StrategyContext, Task, TeacherRecipe, TeacherSource, check_built, check_file, check_quantized,
+    loss_context, prepare_checked, prepare_without_data, with_inputs,
 };
 use std::path::Path;
 use toml::{Table, Value};
@@ -73,6 +73,21 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
             let tap = evaluation.tap_of(network);
             tap.with_context(|| format!("`evaluation.tap`, of the {place}"))?;
         }
+    }
+    if recipe.strategy.options().without_data().is_some() {
+        describe_losses("the student", &recipe.losses);
+        log::info!("the student sees no sample: it learns on images of a generator");
+        let context = StrategyContext {
+            task: data.task(),
+            seed,
+            ..recipe.context_without_data()?
+        };
+        let teacher = teachers
+            .into_iter()
+            .next()
+            .context("`teacher` is missing")?;
+        prepare_without_data(&recipe.strategy, &context, (student, teacher))?;
+        return Ok(Checked::new(warnings, None));
     }
     if !recipe.strategy.is_offline() {
         describe_losses("the strategy", &recipe.losses);

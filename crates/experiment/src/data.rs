@@ -1,6 +1,7 @@
 use super::class_counts::ClassCounts;
 use super::provenance::{DataOrigin, Provenance};
 use super::split::{Parts, Split};
+use super::training_batches::TrainingBatches;
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
@@ -266,13 +267,13 @@ impl Data {
         known: Option<&[usize]>,
     ) -> Result<(Loader, Loader)> {
         let parts = [("training", &self.train), ("validation", &self.validation)];
-        let [train, valid] = parts.map(|(name, part)| {
+        let [train, valid] = parts.map(|(name, all)| {
             let part = match known {
-                Some(classes) => part.only_classes(classes),
-                None => part.clone(),
+                Some(classes) => all.only_classes(classes),
+                None => all.clone(),
             };
             ensure!(
-                !part.is_empty(),
+                all.is_empty() || !part.is_empty(),
                 "no {name} sample of {} is of a class that a teacher knows: give it other \
                  `only_classes`",
                 self.name()
@@ -406,11 +407,12 @@ impl Data {
     }
 
     /// Returns the training and validation data of a training on `train`.
-    pub fn loaders(&self, train: Loader) -> (Loader, Loader) {
+    pub fn loaders(&self, train: impl Into<TrainingBatches>) -> (TrainingBatches, Loader) {
+        let train = train.into();
         // The same objective is computed on the validation set, so it needs the same number of
         // views.
         let valid = self.evaluation_loader(&self.validation);
-        let valid = valid.views(train.num_views());
+        let valid = valid.views(train.views());
         (train, valid)
     }
 

@@ -37,6 +37,7 @@ mod stop;
 mod strategies;
 mod strategy_context;
 mod student;
+mod training_batches;
 mod weights;
 
 pub use check::check;

@@ -2,6 +2,7 @@ use super::data::Loader;
 use super::diverged::Subject;
 use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember};
 use super::role::Role;
+use super::training_batches::TrainingBatches;
 use super::weights::{load, save};
 use anyhow::{Context, Result, anyhow, bail};
 use burn_distill::core::Network;
@@ -24,7 +25,7 @@ pub struct Phase<'a, M> {
     pub model: &'a ModelRecipe,
     pub training: &'a TrainingRecipe,
     /// Training and validation samples.
-    pub loaders: (Loader, Loader),
+    pub loaders: (TrainingBatches, Loader),
     pub teacher: Option<TeacherIdentity>,
     pub metrics: Vec<MetricKind>,
     /// Epochs after which a snapshot of the network is kept.

@@ -58,6 +58,8 @@ impl Experiment<'_> {
                 let baseline = baseline.context("a strategy without a teacher needs labels")?;
                 self.distilled_by_strategy(seed, baseline, renderer)?
             }
+            [teacher, ..] if self.recipe.strategy.options().without_data().is_some() =>
+                self.distilled_without_data(seed, teacher, renderer)?,
             [teacher] => self.distilled(seed, teacher, renderer)?,
             teachers => self.distilled_by_several(seed, teachers, renderer)?,
         });
@@ -96,6 +98,9 @@ impl Experiment<'_> {
         // Every teacher begins from other weights and is trained on another order of the samples.
         let own = Seed::new(seed).teacher(index);
         let network = knowing(self.build(model, own.teacher_weights())?);
+        let (samples, validation) =
+            self.data
+                .for_teacher(training, own.value(), known.as_deref())?;
         let metrics = [MetricKind::Loss, MetricKind::Accuracy];
         let epochs = training.epochs;
         let route = self.recipe.route.iter();
@@ -104,9 +109,7 @@ impl Experiment<'_> {
             seed,
             model,
             training,
-            loaders: self
-                .data
-                .for_teacher(training, own.value(), known.as_deref())?,
+            loaders: (samples.into(), validation),
             teacher: None,
             metrics: metrics.into(),
             snapshots: route

@@ -1,13 +1,19 @@
-//! The student, distilled by a strategy without a `[teacher]`.
+//! The student, distilled by a strategy other than that of a `[teacher]` on the data.
 
 use super::data::Loader;
-use super::experiment::{Experiment, Progress, Renderer, Trained};
+use super::experiment::{Experiment, Progress, Renderer, Trained, measured};
 use super::phase::Phase;
 use super::role::Role;
 use super::strategy_context::strategy_context;
-use anyhow::Result;
-use burn_distill::strategy::DynDistiller;
-use burn_distill_recipe::{AnyInput, Prepared, PreparedStrategy, TrainingRecipe, ViewMode};
+use super::training_batches::TrainingBatches;
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::Device;
+use burn_distill::strategy::{DynDistiller, PseudoBatches};
+use burn_distill_recipe::{
+    AnyInput, AnyNetwork, Prepared, PreparedStrategy, StrategyContext, TrainingRecipe, ViewMode,
+    WithoutData, prepare_without_data,
+};
 
 impl Experiment<'_> {
     /// Trains the student by the strategy of the recipe.
@@ -36,6 +42,45 @@ impl Experiment<'_> {
             }
             Prepared::TrainedTeacher => self.distilled(seed, baseline, renderer),
         }
+    }
+
+    /// Trains the student by a strategy without data, from its trained teacher.
+    pub(super) fn distilled_without_data(
+        &self,
+        seed: u64,
+        teacher: &Trained,
+        renderer: &mut Renderer,
+    ) -> Result<Progress<Trained>> {
+        let strategy = &self.recipe.strategy;
+        let without_data = strategy.options().without_data();
+        let batches = without_data.map(WithoutData::pseudo_batches);
+        let batches = batches.context("the strategy is one with data")?;
+        let context = StrategyContext {
+            task: self.data.task(),
+            seed,
+            notices: self.notices_of(seed),
+            ..self.recipe.context_without_data()?
+        };
+        // Copies: moving a network also moves its running statistics.
+        let on_cpu = |network: &AnyNetwork| network.valid().to_device(&Device::flex());
+        let student = self.student(seed, &teacher.network)?;
+        let networks = (student.to_device(&Device::flex()), on_cpu(&teacher.network));
+        let prepared = prepare_without_data(strategy, &context, networks)?;
+        self.train(Phase {
+            role: Role::Distilled,
+            seed,
+            model: &self.recipe.student.model,
+            training: &self.recipe.student.training,
+            loaders: self
+                .data
+                .loaders(TrainingBatches::Pseudo(PseudoBatches::new(batches))),
+            teacher: Some(self.teacher_identity(seed)?),
+            metrics: measured(prepared.metrics, self.data),
+            snapshots: Vec::new(),
+            distiller: prepared.distiller,
+            finalize: prepared.finalize,
+            renderer,
+        })
     }
 
     /// Returns the samples that the student is distilled on by its strategy.

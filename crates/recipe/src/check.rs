@@ -76,6 +76,9 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     if let Some(evaluation) = &recipe.evaluation {
         evaluation.check(recipe.data.source.has_labels())?;
     }
+    if recipe.strategy.options().without_data().is_some() {
+        return strategy::check_without_data(recipe);
+    }
     if !recipe.strategy.is_offline() {
         return strategy::check_no_teacher(recipe);
     }
@@ -136,7 +139,7 @@ fn check_parts(recipe: &Recipe) -> Result<()> {
         ("frozen", &student.frozen),
     ] {
         ensure!(
-            parts.is_empty() || (recipe.strategy.is_offline() && recipe.teacher.is_some()),
+            parts.is_empty() || (recipe.strategy.has_teacher() && recipe.teacher.is_some()),
             "`student.{key}` is for a student with a [teacher], but the [strategy] has none: leave it \
              out"
         );
@@ -186,6 +189,14 @@ pub fn check_quantized(recipe: &Recipe, student: &AnyNetwork) -> Result<()> {
 ///
 /// Returns an error that names the key.
 pub fn check_untrained(recipe: &Recipe) -> Result<()> {
+    if recipe.strategy.options().without_data().is_some() {
+        let context = recipe.context_without_data()?;
+        let batch_size = recipe.student.training.batch_size;
+        let networks = untrained(recipe, batch_size)?.into_iter().next();
+        let networks = networks.context("`teacher` is missing")?;
+        let networks = (networks.student, networks.teacher);
+        return strategy::prepare_without_data(&recipe.strategy, &context, networks).map(drop);
+    }
     if !recipe.strategy.is_offline() {
         let context = recipe.strategy_context()?;
         return strategy::prepare_checked(&recipe.strategy, &context).map(drop);

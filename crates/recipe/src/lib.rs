@@ -67,8 +67,8 @@ pub use recipe::Recipe;
 pub use registry::*;
 pub use strategy::{
     Finalize, Generations, Member, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
-    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, ViewMode, mean_of_networks,
-    metrics_of_distilled, prepare_checked, warnings,
+    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, ViewMode, WithoutData,
+    mean_of_networks, metrics_of_distilled, prepare_checked, prepare_without_data, warnings,
 };
 pub use teachers::TeacherSource;
 pub use unlabeled::check_file;

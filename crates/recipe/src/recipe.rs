@@ -151,6 +151,19 @@ impl Recipe {
         })
     }
 
+    /// Returns the context of a strategy without data, in which there are no samples.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`spec`](Self::spec).
+    pub fn context_without_data(&self) -> Result<StrategyContext<'_>> {
+        Ok(StrategyContext {
+            samples: Vec::new(),
+            inputs: None,
+            ..self.strategy_context()?
+        })
+    }
+
     /// Returns the models of the recipe, each with its key.
     pub fn models_mut(&mut self) -> Vec<(String, &mut ModelRecipe)> {
         let mut models = Vec::new();

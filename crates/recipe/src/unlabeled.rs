@@ -110,7 +110,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
 /// Checks that every teacher is given, since none can be trained.
 fn check_teachers(recipe: &Recipe) -> Result<()> {
     ensure!(
-        recipe.strategy.is_offline(),
+        recipe.strategy.has_teacher(),
         "{NO_LABELS}, so that the student can only learn from a given teacher, but the strategy {} \
          needs labels: leave out [strategy], and give a [teacher] with `weights` or `onnx`",
         recipe.strategy.quoted()

@@ -3,6 +3,7 @@
 
 mod clip;
 mod curriculum;
+mod data_free;
 mod display;
 mod distillation;
 mod dynamic;
@@ -21,6 +22,7 @@ mod training;
 
 pub use clip::ClippedTerms;
 pub use curriculum::*;
+pub use data_free::*;
 pub use display::*;
 pub use distillation::*;
 pub use dynamic::*;

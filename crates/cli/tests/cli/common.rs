@@ -135,3 +135,12 @@ fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
         text
     })
 }
+
+/// The values of a metric in each epoch of a training.
+pub fn history(out: &Path, training: &str, split: &str, metric: &str) -> Vec<f64> {
+    let file = out.join("seed-0").join(training).join("history.csv");
+    let text = fs::read_to_string(file).unwrap();
+    let rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let values = rows.filter(|row| row[1..3] == [split, metric]);
+    values.map(|row| row[3].parse().unwrap()).collect()
+}

@@ -35,3 +35,4 @@ mod verbose;
 mod weights;
 #[cfg(unix)]
 mod width;
+mod without_data;

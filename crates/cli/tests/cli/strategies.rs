@@ -240,15 +240,6 @@ fn a_deployed_student_can_be_a_teacher() {
     );
 }
 
-/// The values of a metric in each epoch of a training.
-fn history(out: &Path, training: &str, split: &str, metric: &str) -> Vec<f64> {
-    let file = out.join("seed-0").join(training).join("history.csv");
-    let text = fs::read_to_string(file).unwrap();
-    let rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
-    let values = rows.filter(|row| row[1..3] == [split, metric]);
-    values.map(|row| row[3].parse().unwrap()).collect()
-}
-
 #[test]
 fn each_generation_is_distilled_from_the_one_before_it() {
     let out = tempfile::tempdir().unwrap();

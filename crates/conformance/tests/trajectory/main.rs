@@ -25,3 +25,4 @@ mod recording;
 mod replay;
 mod takd;
 mod tfkd_self;
+mod zskt;

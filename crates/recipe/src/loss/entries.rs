@@ -134,6 +134,13 @@ impl Losses {
         }
     }
 
+    /// Returns whether the loss of a table needs labels; not so for an unknown kind, which is
+    /// refused where the loss is built.
+    pub fn needs_labels(&self, table: &Table) -> bool {
+        let loss = self.take_kind(table);
+        loss.is_ok_and(|(loss, _)| loss.labels)
+    }
+
     /// Returns whether the loss of a table is computed from the student and the targets, without a
     /// teacher.
     pub fn is_of_targets(&self, table: &Table) -> bool {

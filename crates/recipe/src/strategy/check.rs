@@ -1,8 +1,11 @@
+use super::context::PreparedStrategy;
 use super::{Prepared, StrategyContext, StrategyRecipe};
 use crate::Recipe;
 use crate::fault::Place;
+use crate::input::{AnyInput, AnyNetwork};
 use crate::losses::check_losses;
 use anyhow::{Context, Result, bail, ensure};
+use burn_distill::strategy::DynDistiller;
 
 /// Checks that a recipe with a strategy, other than that of a trained teacher, has no tables for a
 /// teacher.
@@ -44,6 +47,26 @@ pub fn prepare_checked(
         }
         Ok(prepared)
     });
+    prepared.with_context(|| format!("in the strategy {}", strategy.quoted()))
+}
+
+/// Prepares a strategy without data, whose student and teacher are on the CPU.
+///
+/// # Errors
+///
+/// Returns an error if the options or the losses do not fit the recipe.
+///
+/// # Panics
+///
+/// Panics if the strategy is one with data.
+pub fn prepare_without_data(
+    strategy: &StrategyRecipe,
+    context: &StrategyContext<'_>,
+    (student, teacher): (AnyNetwork, AnyNetwork),
+) -> Result<PreparedStrategy<DynDistiller<AnyInput>>> {
+    let options = strategy.options().without_data();
+    let options = options.expect("The strategy is one without data.");
+    let prepared = options.prepare(context, student, teacher);
     prepared.with_context(|| format!("in the strategy {}", strategy.quoted()))
 }
 

@@ -2,6 +2,7 @@ use crate::configure::overlaid;
 use burn_distill::architecture::{MultiExitConfig, QuantizationConfig};
 use burn_distill::strategy::{
     AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+    TeacherLikeObjectiveConfig,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -33,7 +34,8 @@ defaults!(
     DinoObjectiveConfig,
     DropoutDistillerConfig,
     MultiExitConfig,
-    QuantizationConfig
+    QuantizationConfig,
+    TeacherLikeObjectiveConfig
 );
 
 impl<C: Defaults> Default for Configured<C> {

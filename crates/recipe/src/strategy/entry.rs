@@ -1,4 +1,4 @@
-use super::{Prepared, StrategyContext};
+use super::{Prepared, StrategyContext, WithoutData};
 use crate::model::ModelRecipe;
 use crate::naming::quoted;
 use crate::parts::StudentRecipe;
@@ -85,6 +85,13 @@ pub trait Strategy: StrategyOptions + Check {
     /// Returns whether the recipe has a `[teacher]`, which is trained before the student.
     fn has_teacher(&self) -> bool {
         false
+    }
+
+    /// Returns the options as those of a strategy with a `[teacher]` whose student sees no sample.
+    /// Then [`WithoutData::prepare`] prepares the training. Default: none, for a student that is
+    /// trained on the data.
+    fn without_data(&self) -> Option<&dyn WithoutData> {
+        None
     }
 }
 
@@ -201,8 +208,13 @@ impl StrategyRecipe {
         (&*self.options as &dyn Any).downcast_ref()
     }
 
-    /// Returns whether the student is distilled from a `[teacher]`.
+    /// Returns whether the student is distilled from a `[teacher]` on the data.
     pub fn is_offline(&self) -> bool {
+        self.options.has_teacher() && self.options.without_data().is_none()
+    }
+
+    /// Returns whether the student is distilled from a `[teacher]`, on the data or without it.
+    pub fn has_teacher(&self) -> bool {
         self.options.has_teacher()
     }
 

@@ -14,6 +14,7 @@ mod collaborative;
 mod configured;
 mod context;
 mod cs_kd;
+mod data_free;
 mod dino;
 mod dlb;
 mod entry;
@@ -32,8 +33,12 @@ mod terms;
 mod tf_kd;
 mod towards;
 mod warnings;
+mod without_data;
+mod zero_shot;
 
-pub use check::{check_no_teacher, check_numbers, prepare_checked, write_out_terms};
+pub use check::{
+    check_no_teacher, check_numbers, prepare_checked, prepare_without_data, write_out_terms,
+};
 pub use configured::Configured;
 pub use context::{
     Finalize, Member, Outcome, PreparedStrategy, StrategyContext, ViewMode, metrics_of_distilled,
@@ -43,9 +48,10 @@ pub use peers::mean_of_networks;
 pub use prepared::{Generations, Prepared, Pretraining};
 pub use tables::{TABLES, refuse_tables};
 pub use warnings::warnings;
+pub use without_data::{WithoutData, check_without_data};
 
 /// Returns the strategies of the toolkit.
-pub fn entries() -> [StrategyEntry; 16] {
+pub fn entries() -> [StrategyEntry; 18] {
     [
         offline::ENTRY,
         mutual::ENTRY,
@@ -63,6 +69,8 @@ pub fn entries() -> [StrategyEntry; 16] {
         dlb::ENTRY,
         mean_teacher::ENTRY,
         dino::ENTRY,
+        zero_shot::ENTRY,
+        data_free::ENTRY,
     ]
 }
 
@@ -104,8 +112,13 @@ pub mod tests {
         read.unwrap()
     }
 
+    /// A recipe with a strategy, and with a teacher where it has one.
     fn with(strategy: &str) -> Recipe {
-        changed(&[strategy])
+        const TEACHER: &str = "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }";
+        match ["zero-shot", "zskt", "data-free", "dafl"].map(|name| strategy.contains(name)) {
+            [false, false, false, false] => changed(&[strategy]),
+            _ => changed(&[strategy, TEACHER]),
+        }
     }
 
     /// A short recipe with these changes.
@@ -214,6 +227,18 @@ pub mod tests {
             ),
             ("strategy={ kind = 'born-again', variant = 'cwtm' }", ""),
             ("strategy={ kind = 'born-again', variant = 'dkpp' }", ""),
+            (
+                "strategy.kind=zskt",
+                r#"{ kind = "soft-target", temperature = 1.0, weight = 0.1 } { kind = "attention-transfer", weight = 250.0 }"#,
+            ),
+            (
+                "strategy={ kind = 'zero-shot', temperature = 2, attention = 0 }",
+                r#"{ kind = "soft-target", temperature = 2.0, weight = 0.025 }"#,
+            ),
+            (
+                "strategy.kind=dafl",
+                r#"{ kind = "soft-target", temperature = 1.0, weight = 1.0 }"#,
+            ),
             ("strategy.kind=mean-teacher", ""),
             ("strategy.kind=byot", ""),
             ("strategy.kind=one", ""),
@@ -809,7 +834,10 @@ pub mod tests {
                 let snippet = snippet.split("```").next().unwrap();
                 // A recipe without a [strategy] needs a teacher.
                 let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
-                let needed = (!snippet.contains("[strategy]")).then_some(teacher);
+                let without_data = ["\"zero-shot\"", "\"data-free\""];
+                let needs_teacher = !snippet.contains("[strategy]")
+                    || without_data.iter().any(|kind| snippet.contains(kind));
+                let needed = needs_teacher.then_some(teacher);
                 let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(needed).collect();
                 let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
                 let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));

@@ -143,7 +143,7 @@ pub(crate) fn accuracy(name: impl Into<String>, response: &Response, targets: &T
     }
 }
 
-pub(super) fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     // The value is consistent between two steps, even if a thread panicked in one.
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
-use super::{AdversarialLosses, FeatureCritic, RecordedAdam};
+use super::{AdversarialLosses, FeatureCritic};
 use crate::mutual::MutualDistiller;
 use crate::mutual::distiller::knowledge_of;
 use crate::mutual::peers::lock;
 use crate::resolved::Resolved;
-use crate::{Distillation, DistillationOutput, learner_model};
+use crate::{Distillation, DistillationOutput, RecordedAdam, learner_model};
 use burn::config::Config;
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;

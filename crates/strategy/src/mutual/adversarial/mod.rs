@@ -1,7 +1,5 @@
-mod adam;
 mod critic;
 mod distiller;
 
-pub use adam::*;
 pub use critic::*;
 pub use distiller::*;

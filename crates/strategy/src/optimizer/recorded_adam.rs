@@ -2,6 +2,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Tensor};
 use burn_distill_core::Buffer;
+use burn_distill_core::numeric::widest;
 
 /// An Adam optimizer that is part of a module, so that its moments are saved in the record of the
 /// module. It is a second optimizer, besides that of the training.
@@ -18,6 +19,8 @@ use burn_distill_core::Buffer;
 /// gradient in every step or in none, since the steps `t` are counted for all parameters together.
 /// They are counted on the device, as the powers of both decay rates, so that nothing is read from
 /// it.
+///
+/// The moments are in the precision of the most precise parameter, in single precision at least.
 ///
 /// # Reference
 ///
@@ -47,10 +50,13 @@ impl RecordedAdam {
     /// Creates an optimizer for the parameters of a module, with a learning rate and an L2 penalty.
     pub fn new<M: Module>(module: &M, rate: f64, weight_decay: f64) -> Self {
         let device = module.devices().first().cloned().unwrap_or_default();
-        let options = (&device.without_autodiff(), DType::F32);
-        let mut elements = Elements(0);
+        let mut elements = Elements {
+            count: 0,
+            dtype: DType::F32,
+        };
         module.visit(&mut elements);
-        let moment = || Buffer::new(Tensor::zeros([elements.0], options));
+        let options = (&device.without_autodiff(), elements.dtype);
+        let moment = || Buffer::new(Tensor::zeros([elements.count], options));
         let power = || Buffer::new(Tensor::ones([1], options));
         Self {
             rate,
@@ -68,15 +74,26 @@ impl RecordedAdam {
     ///
     /// Panics if the module has other tensors than the one for which the optimizer was created.
     pub fn step<M: Module>(&self, module: M, gradients: &GradientsParams) -> M {
+        self.step_at(self.rate, module, gradients)
+    }
+
+    /// Takes a step like [`step`](Self::step), at a learning rate of a schedule instead of
+    /// [`rate`](Self::rate).
+    ///
+    /// # Panics
+    ///
+    /// Panics where `step` does.
+    pub fn step_at<M: Module>(&self, rate: f64, module: M, gradients: &GradientsParams) -> M {
         let mut flat = Flat {
             gradients,
             weight_decay: self.weight_decay,
+            dtype: self.first.get().dtype(),
             rows: Vec::new(),
         };
         module.visit(&mut flat);
         let mut updates = Updates {
             gradients,
-            all: self.update(Tensor::cat(flat.rows, 0)),
+            all: self.update(rate, Tensor::cat(flat.rows, 0)),
             visited: 0,
             each: GradientsParams::new(),
         };
@@ -86,7 +103,7 @@ impl RecordedAdam {
     }
 
     /// Returns the update of all parameters from the gradients of all, concatenated.
-    fn update(&self, gradient: Tensor<1>) -> Tensor<1> {
+    fn update(&self, rate: f64, gradient: Tensor<1>) -> Tensor<1> {
         let first = decayed(&self.first, FIRST_DECAY, gradient.clone());
         let second = decayed(&self.second, SECOND_DECAY, gradient.square());
         let rest = |power: &Buffer<Tensor<1>>, decay: f64| {
@@ -96,7 +113,7 @@ impl RecordedAdam {
         let first = first.div(rest(&self.first_power, FIRST_DECAY));
         let second = second.div(rest(&self.second_power, SECOND_DECAY));
         let update = first.div(second.sqrt().add_scalar(EPSILON));
-        update.mul_scalar(self.rate)
+        update.mul_scalar(rate)
     }
 }
 
@@ -109,12 +126,16 @@ fn decayed(moment: &Buffer<Tensor<1>>, decay: f64, value: Tensor<1>) -> Tensor<1
 }
 
 /// A visitor that counts the elements of all tensors, including running statistics, whose moments
-/// stay zero.
-struct Elements(usize);
+/// stay zero, and finds their precision.
+struct Elements {
+    count: usize,
+    dtype: DType,
+}
 
 impl ModuleVisitor for Elements {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0 += param.lazy_shape().num_elements();
+        self.count += param.lazy_shape().num_elements();
+        self.dtype = widest(self.dtype, param.val().dtype());
     }
 }
 
@@ -122,6 +143,7 @@ impl ModuleVisitor for Elements {
 struct Flat<'a> {
     gradients: &'a GradientsParams,
     weight_decay: f64,
+    dtype: DType,
     rows: Vec<Tensor<1>>,
 }
 
@@ -131,11 +153,11 @@ impl ModuleVisitor for Flat<'_> {
         self.rows.push(match self.gradients.get::<D>(param.id) {
             Some(gradient) => {
                 let penalty = param.val().without_autodiff().mul_scalar(self.weight_decay);
-                gradient.add(penalty).reshape([elements]).cast(DType::F32)
+                gradient.add(penalty).reshape([elements]).cast(self.dtype)
             }
             None => {
                 let device = param.lazy_device().without_autodiff();
-                Tensor::zeros([elements], (&device, DType::F32))
+                Tensor::zeros([elements], (&device, self.dtype))
             }
         });
     }

@@ -1,0 +1,5 @@
+mod regularizers;
+mod synthesis;
+
+pub use regularizers::*;
+pub use synthesis::*;
