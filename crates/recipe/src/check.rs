@@ -6,7 +6,7 @@ use super::naming::{check_name, loss_place};
 use super::training::check_training;
 use super::{
     Loss, LossContext, Recipe, TeacherRecipe, TeacherSource, capacity, route, stages, strategy,
-    unlabeled,
+    tasks, unlabeled,
 };
 use crate::input::InputShape;
 use crate::loss::loss_context;
@@ -64,6 +64,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     }
 
     unlabeled::check(recipe)?;
+    tasks::check(recipe)?;
     if !recipe.strategy.is_offline() {
         return strategy::check_no_teacher(recipe);
     }

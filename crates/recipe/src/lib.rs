@@ -31,6 +31,7 @@ mod renamed;
 mod route;
 mod stages;
 mod strategy;
+mod tasks;
 mod teachers;
 pub mod text;
 mod training;
@@ -65,8 +66,8 @@ pub use recipe::Recipe;
 pub use registry::*;
 pub use strategy::{
     Finalize, Generations, Member, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
-    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, ViewMode, mean_of_networks,
-    metrics_of_distilled, prepare_checked, warnings,
+    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, TaskTraining, ViewMode,
+    mean_of_networks, metrics_of_distilled, prepare_checked, warnings,
 };
 pub use teachers::TeacherSource;
 pub use unlabeled::check_file;

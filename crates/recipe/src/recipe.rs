@@ -2,7 +2,7 @@ use super::strategy::{StrategyContext, StrategyRecipe};
 use crate::data::DataRecipe;
 use crate::model::ModelRecipe;
 use crate::notices::Notices;
-use crate::parts::{RouteRecipe, StageRecipe, StudentRecipe, TeacherRecipe};
+use crate::parts::{RouteRecipe, StageRecipe, StudentRecipe, TasksRecipe, TeacherRecipe};
 use crate::registry::{DatasetSpec, Registry};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,9 @@ pub struct Recipe {
     /// Route of anchors, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteRecipe>,
+    /// Tasks that the student learns one after another, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TasksRecipe>,
     /// Registry of the names in the recipe; not a part of the file.
     #[serde(skip)]
     pub registry: Registry,
@@ -61,6 +64,7 @@ pub struct RecipeFile {
     #[serde(default, rename = "stage")]
     stages: Vec<StageRecipe>,
     route: Option<RouteRecipe>,
+    tasks: Option<TasksRecipe>,
 }
 
 impl RecipeFile {
@@ -88,6 +92,7 @@ impl RecipeFile {
             losses: self.losses,
             stages: self.stages,
             route: self.route,
+            tasks: self.tasks,
             registry: registry.clone(),
         })
     }

@@ -1,7 +1,7 @@
 use crate::configure::overlaid;
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::strategy::{
-    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig, FisherConfig,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -32,6 +32,7 @@ defaults!(
     AdversarialDistillerConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,
+    FisherConfig,
     MultiExitConfig
 );
 

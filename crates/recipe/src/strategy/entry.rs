@@ -75,6 +75,11 @@ pub trait Strategy: StrategyOptions + Check {
         0
     }
 
+    /// Returns whether the student learns the `[tasks]` of the recipe one after another.
+    fn learns_tasks(&self) -> bool {
+        false
+    }
+
     /// Returns whether the recipe has a `[teacher]`, which is trained before the student.
     fn has_teacher(&self) -> bool {
         false

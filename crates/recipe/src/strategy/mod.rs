@@ -28,6 +28,7 @@ mod ps_kd;
 mod ramp;
 mod sd_dropout;
 mod tables;
+mod tasks;
 mod terms;
 mod tf_kd;
 mod towards;
@@ -40,13 +41,13 @@ pub use context::{
 };
 pub use entry::{Strategy, StrategyEntry, StrategyOptions, StrategyRecipe};
 pub use peers::mean_of_networks;
-pub use prepared::{Generations, Prepared, Pretraining};
+pub use prepared::{Generations, Prepared, Pretraining, TaskTraining};
 pub use tables::{TABLES, refuse_tables};
 pub use warnings::warnings;
 
 /// Returns the strategies of the toolkit.
-pub fn entries() -> [StrategyEntry; 16] {
-    [
+pub fn entries() -> Vec<StrategyEntry> {
+    let of_one_training = [
         offline::ENTRY,
         mutual::ENTRY,
         collaborative::ENTRY,
@@ -63,7 +64,8 @@ pub fn entries() -> [StrategyEntry; 16] {
         dlb::ENTRY,
         mean_teacher::ENTRY,
         dino::ENTRY,
-    ]
+    ];
+    of_one_training.into_iter().chain(tasks::ENTRIES).collect()
 }
 
 #[cfg(test)]
@@ -105,7 +107,16 @@ pub mod tests {
     }
 
     fn with(strategy: &str) -> Recipe {
-        changed(&[strategy])
+        let learns_tasks = tasks::ENTRIES.iter().any(|entry| {
+            let mut names = [&[entry.catalog.name], entry.catalog.aliases]
+                .concat()
+                .into_iter();
+            names.any(|name| strategy == format!("strategy.kind={name}"))
+        });
+        match learns_tasks {
+            true => changed(&[strategy, "tasks.count=2"]),
+            false => changed(&[strategy]),
+        }
     }
 
     /// A short recipe with these changes.
