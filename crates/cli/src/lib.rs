@@ -9,10 +9,12 @@ mod catch;
 mod commands;
 mod device;
 mod output;
+mod percent;
 mod progress;
 mod stop;
 mod summary;
 mod table;
+mod task_table;
 
 pub use burn_distill_recipe as recipe;
 pub use burn_distill_recipe::Registry;

@@ -1,6 +1,8 @@
 //! Table of results at the end of a run.
 
+use crate::percent::percent;
 use crate::table::{self, Column};
+use crate::task_table::of_tasks;
 use burn_distill_experiment::{ExperimentResult, StageResult, Statistics};
 use burn_distill_recipe::text::grouped;
 use comfy_table::{CellAlignment, Table, presets};
@@ -72,8 +74,9 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
 
     let [train, _, test] = result.info.samples;
     let stages = of_stages(&result.stages);
+    let tasks = of_tasks(result.tasks.as_ref());
     format!(
-        "{table}\n{stages}{test} test samples, last epoch, seeds {:?}.\n\
+        "{table}\n{stages}{tasks}{test} test samples, last epoch, seeds {:?}.\n\
          The student has {train} training samples, {} of them labeled.\n{}",
         result.info.seeds,
         result.info.labels,
@@ -110,6 +113,12 @@ fn conclusion(result: &ExperimentResult) -> String {
     let baseline = baseline.and_then(|baseline| baseline.accuracy.as_ref());
     if let (Some(distilled), Some(baseline)) = (&distilled.accuracy, baseline) {
         let gain = 100.0 * (distilled.mean - baseline.mean);
+        if result.tasks.is_some() {
+            return format!(
+                "Learning one task after another changes the student's accuracy by {gain:+.2} points, \
+                 compared to all classes at once (baseline)."
+            );
+        }
         return format!("Distillation changes the student's accuracy by {gain:+.2} points.");
     }
     let agreement = distilled.agreement.map_or("–".into(), |agreement| {
@@ -158,32 +167,4 @@ fn of_stages(stages: &[StageResult]) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!("{table}\n")
-}
-
-/// Returns the mean and the deviation in percent; a dash if nothing was measured.
-fn percent(statistics: &Statistics) -> String {
-    let Statistics { mean, std, .. } = statistics;
-    if mean.is_nan() {
-        return "–".into();
-    }
-    format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * std)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_shown_in_percent_with_their_deviation() {
-        let statistics = Statistics::of(vec![0.9, 0.8, 0.7]);
-
-        assert_eq!(percent(&statistics), "80.00 ± 10.00");
-    }
-
-    #[test]
-    fn a_table_shows_a_dash_where_nothing_was_measured() {
-        let statistics = Statistics::of(vec![0.5, f64::NAN]);
-
-        assert_eq!(percent(&statistics), "–");
-    }
 }

@@ -1,5 +1,6 @@
 use crate::{Clock, Input};
 use burn::tensor::{Bool, Device, Int, Tensor};
+use std::ops::Range;
 
 /// The samples of one training step.
 ///
@@ -205,6 +206,35 @@ impl Targets {
         }
     }
 
+    /// Returns the targets within a range of the classes, counted from the first of the range.
+    ///
+    /// Samples of other classes are unlabeled. Of a distribution, the probabilities of the range
+    /// remain. Targets of other kinds do not change.
+    pub fn within_classes(&self, range: Range<usize>) -> Self {
+        match self.clone() {
+            Self::Classes { classes, labeled } => {
+                let classes = classes.sub_scalar(range.start as i64);
+                let last = range.len().saturating_sub(1) as i64;
+                let within = classes.clone().greater_equal_scalar(0);
+                let within = within.bool_and(classes.clone().lower_equal_scalar(last));
+                let targets = Self::Classes {
+                    // An unlabeled sample needs a valid index, too.
+                    classes: classes.clamp(0, last),
+                    labeled,
+                };
+                targets.labeled_where(Some(&within))
+            }
+            Self::Probabilities {
+                probabilities,
+                labeled,
+            } => Self::Probabilities {
+                probabilities: probabilities.narrow(1, range.start, range.len()),
+                labeled,
+            },
+            other => other,
+        }
+    }
+
     /// Removes the labels where the mask is false, such as those of the tokens that do not count.
     ///
     /// Only targets of classes and of probabilities change.
@@ -306,6 +336,35 @@ mod tests {
             .class_labels()
             .unwrap();
         assert!(labeled.is_none());
+    }
+
+    #[test]
+    fn samples_outside_a_range_of_classes_are_unlabeled() {
+        let device = Device::default();
+        let targets = Targets::labels(&[Some(4), Some(0), None, Some(2), Some(3)], &device);
+
+        let (classes, labeled) = targets.within_classes(2..4).class_labels().unwrap();
+
+        classes
+            .into_data()
+            .assert_eq(&[1_i64, 0, 0, 0, 1].into(), false);
+        let labeled = labeled.unwrap().into_data();
+        labeled.assert_eq(&[false, false, false, true, true].into(), false);
+    }
+
+    #[test]
+    fn the_probabilities_of_a_range_of_classes_remain() {
+        let targets = Targets::Probabilities {
+            probabilities: Tensor::from_data([[0.1, 0.2, 0.7]], &Device::default()),
+            labeled: None,
+        };
+
+        let Targets::Probabilities { probabilities, .. } = targets.within_classes(1..3) else {
+            panic!("the kind of the targets should not change");
+        };
+
+        let expected = [[0.2_f32, 0.7]];
+        probabilities.into_data().assert_eq(&expected.into(), false);
     }
 
     #[test]

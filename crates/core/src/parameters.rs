@@ -1,5 +1,6 @@
+use crate::numeric::at_least_f32;
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Bool, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Gradients, Int, Tensor, TensorData};
 
 /// Counts the trainable parameters of a module.
 ///
@@ -59,6 +60,105 @@ pub(crate) fn has_parameters_with<M: Module>(module: &M, autodiff: bool) -> bool
 pub fn is_buffer<S: AsRef<str>>(path: &[S]) -> bool {
     let name = path.last();
     name.is_some_and(|name| name.as_ref().starts_with("running_"))
+}
+
+/// Joins the parameters of a module to one vector, in their order in the module tree, so that
+/// gradients of the vector flow to them.
+///
+/// Running statistics are not a part of it, nor are the parameters for whose path `skips` is true.
+/// The vector is in at least single precision. Shape of the output: `[parameters]`.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::LinearConfig;
+/// use burn::tensor::Device;
+/// use burn_distill_core::parameter_vector;
+///
+/// let linear = LinearConfig::new(2, 3).init(&Device::default());
+///
+/// assert_eq!(parameter_vector(&linear, |_| false).dims(), [9]);
+/// assert_eq!(parameter_vector(&linear, |path| path == "bias").dims(), [6]);
+/// ```
+pub fn parameter_vector<M: Module>(module: &M, skips: impl Fn(&str) -> bool) -> Tensor<1> {
+    struct OfParameters;
+
+    impl Values for OfParameters {
+        fn of<const D: usize>(&self, parameter: Tensor<D>) -> Tensor<D> {
+            parameter
+        }
+    }
+
+    joined(module, skips, OfParameters)
+}
+
+/// Values of each parameter that are joined to a vector.
+trait Values {
+    /// Returns the values of a parameter, in its shape.
+    fn of<const D: usize>(&self, parameter: Tensor<D>) -> Tensor<D>;
+}
+
+/// Joins values of the parameters of a module to one vector.
+fn joined<M: Module>(module: &M, skips: impl Fn(&str) -> bool, values: impl Values) -> Tensor<1> {
+    struct Joiner<S, V> {
+        path: Vec<String>,
+        skips: S,
+        values: V,
+        parts: Vec<Tensor<1>>,
+    }
+
+    impl<S: Fn(&str) -> bool, V: Values> ModuleVisitor for Joiner<S, V> {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if is_buffer(&self.path) || (self.skips)(&self.path.join(".")) {
+                return;
+            }
+            let values = at_least_f32(self.values.of(param.val()));
+            let count = values.shape().num_elements();
+            self.parts.push(values.reshape([count]));
+        }
+    }
+
+    let mut joiner = Joiner {
+        path: Vec::new(),
+        skips,
+        values,
+        parts: Vec::new(),
+    };
+    module.visit(&mut joiner);
+    assert!(
+        !joiner.parts.is_empty(),
+        "A vector of parameters needs at least one, but the module has none, or all are skipped."
+    );
+    Tensor::cat(joiner.parts, 0)
+}
+
+/// Joins the gradients of the parameters of a module to one vector, like [`parameter_vector`]. A
+/// parameter without a gradient has zeros.
+pub fn gradient_vector<M: Module>(
+    module: &M,
+    gradients: &Gradients,
+    skips: impl Fn(&str) -> bool,
+) -> Tensor<1> {
+    struct OfGradients<'a>(&'a Gradients);
+
+    impl Values for OfGradients<'_> {
+        fn of<const D: usize>(&self, parameter: Tensor<D>) -> Tensor<D> {
+            match parameter.grad(self.0) {
+                Some(gradient) => gradient,
+                None => parameter.without_autodiff().zeros_like(),
+            }
+        }
+    }
+
+    joined(module, skips, OfGradients(gradients))
 }
 
 /// Draws the initial values of all parameters now, in their order in the module tree.

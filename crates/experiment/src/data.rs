@@ -8,9 +8,10 @@ use burn::tensor::Device;
 use burn_distill::core::Seed;
 use burn_distill::data::{BatchLoader, Repeats, Samples, TrainTestData, Views};
 use burn_distill::interchange::ModelDescription;
+use burn_distill::strategy::TaskSamples;
 use burn_distill_recipe::{
-    AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe, Registry,
-    SourceRecipe, Strategy, Task, TeacherRecipe, TrainingRecipe,
+    AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Place, Recipe, Registry,
+    SourceRecipe, Strategy, Task, TasksRecipe, TeacherRecipe, TrainingRecipe,
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -135,6 +136,13 @@ impl Data {
         }
         let seen = self.seen().len();
         check("student.training", &recipe.student.training, seen)?;
+        if let Some(tasks) = &recipe.tasks {
+            let samples = self.task_samples(tasks)?;
+            for task in 0..samples.tasks().len() {
+                let count = samples.training(task).len();
+                check("student.training", &recipe.student.training, count)?;
+            }
+        }
         self.check_two_streams(recipe)?;
         for (index, stage) in recipe.stages.iter().enumerate() {
             if let Some(training) = &stage.training {
@@ -301,6 +309,30 @@ impl Data {
         let order = Seed::new(seed).stage_order(stage).value();
         let loader = self.for_distilled(training, seed)?.shuffle(order);
         Ok(loader.augment(self.recipe.augmentation, order))
+    }
+
+    /// Returns the samples of tasks that are learned one after another.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the key if the tasks do not fit the classes, or if a task has no
+    /// sample in a part of the data.
+    pub fn task_samples(&self, tasks: &TasksRecipe) -> Result<TaskSamples<AnyDataset>> {
+        let tasks = tasks.of(self.task().classes)?;
+        let parts = [&self.train, &self.validation, &self.test].map(Clone::clone);
+        TaskSamples::new(tasks, parts).at("tasks")
+    }
+
+    /// Returns the training samples of a task, counted from 0, in another order for each task.
+    pub fn for_task<S: Samples>(
+        &self,
+        samples: S,
+        training: &TrainingRecipe,
+        seed: u64,
+        task: usize,
+    ) -> BatchLoader<S> {
+        let order = Seed::new(seed).stage_order(task).value();
+        self.training_loader(samples, training, order)
     }
 
     /// Returns the inputs of the first batch of the distilled student, on the CPU.
@@ -471,7 +503,12 @@ impl Data {
         })
     }
 
-    fn training_loader(&self, dataset: AnyDataset, training: &TrainingRecipe, seed: u64) -> Loader {
+    fn training_loader<S: Samples>(
+        &self,
+        dataset: S,
+        training: &TrainingRecipe,
+        seed: u64,
+    ) -> BatchLoader<S> {
         BatchLoader::new(dataset, training.batch_size)
             .shuffle(seed)
             .drop_last(training.drop_last)

@@ -14,7 +14,7 @@ use burn::train::renderer::MetricsRenderer;
 use burn_distill::architecture::QuantizedSize;
 use burn_distill::core::Seed;
 use burn_distill::strategy::{
-    MetricKind, Predictions, StageRecord, TeacherIdentity, non_finite_weights,
+    MetricKind, Predictions, StageRecord, TaskAccuracies, TeacherIdentity, non_finite_weights,
 };
 use burn_distill_recipe::{
     AnyNetwork, Loss, LossContext, ModelRecipe, Notices, Recipe, loss_context,
@@ -77,8 +77,19 @@ pub struct Trained {
     pub seconds: f64,
     /// Stages of its training, if there were any.
     pub stages: Vec<StageRecord>,
+    /// Accuracies on its tasks, if it has learned tasks one after another.
+    pub tasks: Option<TrainedTasks>,
     /// Networks that were trained with it, and their ensembles.
     pub members: Vec<TrainedMember>,
+}
+
+/// Accuracies of a student on the tasks that it has learned, each after each task.
+#[derive(Clone, Debug)]
+pub struct TrainedTasks {
+    /// Accuracies where the task of a sample is known.
+    pub task_aware: TaskAccuracies,
+    /// Accuracies among all classes so far.
+    pub task_agnostic: TaskAccuracies,
 }
 
 /// A network that was trained with the student, or an ensemble of such networks.
@@ -168,6 +179,7 @@ impl Experiment<'_> {
             network,
             seconds,
             stages: Vec::new(),
+            tasks: None,
             members: Vec::new(),
         })
     }

@@ -37,6 +37,8 @@ mod stop;
 mod strategies;
 mod strategy_context;
 mod student;
+mod task_result;
+mod tasks;
 mod training_batches;
 mod weights;
 
@@ -56,3 +58,4 @@ pub use result::{ExperimentResult, MemberResult, NetworkResult, RunInfo};
 pub use stage_result::StageResult;
 pub use statistics::Statistics;
 pub use stop::Stop;
+pub use task_result::{TaskMeasures, TasksResult};

@@ -4,6 +4,7 @@ use super::experiment::Trained;
 use super::repetition::Repetition;
 use super::stage_result::{self, StageResult};
 use super::statistics::Statistics;
+use super::task_result::{self, TasksResult};
 use burn_distill_recipe::Recipe;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +35,9 @@ pub struct ExperimentResult {
     /// Stages of the training of the distilled student, if there were any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageResult>,
+    /// Accuracies on the tasks that the student has learned one after another, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TasksResult>,
     /// Origin of the numbers.
     #[serde(flatten)]
     pub info: RunInfo,
@@ -145,6 +149,7 @@ impl ExperimentResult {
                 .then(|| network(&|repetition| baseline_of(repetition))),
             distilled: network(&|repetition| &repetition.distilled),
             stages: stage_result::of(repetitions, &info.seeds, has_labels),
+            tasks: task_result::of(repetitions, &info.recipe),
             info,
         }
     }

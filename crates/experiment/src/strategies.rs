@@ -40,6 +40,7 @@ impl Experiment<'_> {
             Prepared::Generations(generations) => {
                 self.born_again(&context, &generations, baseline, renderer)
             }
+            Prepared::Tasks(tasks) => self.learned_in_tasks(seed, tasks, renderer),
             Prepared::TrainedTeacher => self.distilled(seed, baseline, renderer),
         }
     }

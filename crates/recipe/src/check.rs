@@ -6,7 +6,7 @@ use super::naming::{check_name, loss_place};
 use super::training::check_training;
 use super::{
     Loss, LossContext, Recipe, RouteBy, TeacherRecipe, TeacherSource, capacity, route, stages,
-    strategy, unlabeled,
+    strategy, tasks, unlabeled,
 };
 use crate::class_names::ClassNames;
 use crate::input::{AnyNetwork, InputShape};
@@ -79,6 +79,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     if recipe.strategy.options().without_data().is_some() {
         return strategy::check_without_data(recipe);
     }
+    tasks::check(recipe)?;
     if !recipe.strategy.is_offline() {
         return strategy::check_no_teacher(recipe);
     }
@@ -162,8 +163,9 @@ fn check_quantization(recipe: &Recipe) -> Result<()> {
         return Ok(());
     };
     quantization.0.check().at(QUANTIZATION)?;
+    let options = recipe.strategy.options();
     ensure!(
-        recipe.strategy.options().takes_quantized(),
+        options.takes_quantized() && !options.learns_tasks(),
         "`{QUANTIZATION}`: the strategy {} does not train a quantized student: leave out the \
          quantization, or distill the trained student once more by another strategy",
         recipe.strategy.quoted()

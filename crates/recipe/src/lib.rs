@@ -32,6 +32,7 @@ mod renamed;
 mod route;
 mod stages;
 mod strategy;
+mod tasks;
 mod teachers;
 pub mod text;
 mod training;
@@ -67,8 +68,9 @@ pub use recipe::Recipe;
 pub use registry::*;
 pub use strategy::{
     Finalize, Generations, Member, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
-    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, ViewMode, WithoutData,
-    mean_of_networks, metrics_of_distilled, prepare_checked, prepare_without_data, warnings,
+    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, TaskTraining, ViewMode,
+    WithoutData, mean_of_networks, metrics_of_distilled, prepare_checked, prepare_without_data,
+    warnings,
 };
 pub use teachers::TeacherSource;
 pub use unlabeled::check_file;

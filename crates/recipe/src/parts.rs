@@ -1,13 +1,15 @@
 //! The tables of a recipe but `[data]`, `[strategy]` and those of losses.
 
 use crate::class_names::ClassNames;
+use crate::fault::Place;
 use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
 use crate::onnx::OnnxRecipe;
 use crate::strategy::Configured;
+use anyhow::{Result, bail, ensure};
 use burn_distill::architecture::QuantizationConfig;
 use burn_distill::core::NetworkMismatch;
-use burn_distill::strategy::{LearningRateConfig, OptimizerConfig};
+use burn_distill::strategy::{ClassTasks, LearningRateConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -216,6 +218,48 @@ pub enum RouteBy {
     Interval,
     /// The latest anchor that is not too hard for the student.
     Hardness,
+}
+
+/// Division of the classes into tasks: `[tasks]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TasksRecipe {
+    /// Number of tasks of equal size, in the order of the classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
+    /// Classes of each task, as indices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<Vec<usize>>>,
+}
+
+impl TasksRecipe {
+    /// Returns the tasks of a data set with this number of classes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the key if the tasks do not have every class once.
+    pub fn of(&self, classes: usize) -> Result<ClassTasks> {
+        let tasks = match (&self.count, &self.classes) {
+            (Some(count), None) => ClassTasks::equal(classes, *count).at("tasks")?,
+            (None, Some(of_each)) => ClassTasks::new(of_each.clone(), classes).at("tasks")?,
+            (None, None) => bail!(
+                "`tasks` is empty: give the number of tasks as `count`, or the classes of each as \
+                 `classes`"
+            ),
+            (Some(_), Some(_)) => {
+                bail!("there are both `tasks.count` and `tasks.classes`: leave one of them out")
+            }
+        };
+        let last = tasks.len() - 1;
+        let learned = tasks.columns(last).end;
+        ensure!(
+            learned == classes,
+            "`tasks.classes` has {learned} classes, but the data has {classes}: give each class a task \
+             (missing: {:?})",
+            &tasks.order()[learned..]
+        );
+        Ok(tasks)
+    }
 }
 
 fn batch_size() -> usize {

@@ -3,7 +3,7 @@ use crate::data::DataRecipe;
 use crate::evaluation::EvaluationRecipe;
 use crate::model::ModelRecipe;
 use crate::notices::Notices;
-use crate::parts::{RouteRecipe, StageRecipe, StudentRecipe, TeacherRecipe};
+use crate::parts::{RouteRecipe, StageRecipe, StudentRecipe, TasksRecipe, TeacherRecipe};
 use crate::registry::{DatasetSpec, Registry};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub struct Recipe {
     /// Measurements of the embeddings, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationRecipe>,
+    /// Tasks that the student learns one after another, if there are any.
+    pub tasks: Option<TasksRecipe>,
     /// Registry of the names in the recipe; not a part of the file.
     #[serde(skip)]
     pub registry: Registry,
@@ -66,6 +68,7 @@ pub struct RecipeFile {
     stages: Vec<StageRecipe>,
     route: Option<RouteRecipe>,
     evaluation: Option<EvaluationRecipe>,
+    tasks: Option<TasksRecipe>,
 }
 
 impl RecipeFile {
@@ -94,6 +97,7 @@ impl RecipeFile {
             stages: self.stages,
             route: self.route,
             evaluation: self.evaluation,
+            tasks: self.tasks,
             registry: registry.clone(),
         })
     }

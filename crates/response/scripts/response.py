@@ -42,9 +42,14 @@ def logit_matching(student, teacher, variant="mean", temperature=1.0):
     return [row(s, t) for s, t in zip(student, teacher)]
 
 
-def soft_cross_entropy(student, targets, temperature, scale=True):
+def soft_cross_entropy(student, targets, temperature, scale=True, epsilon=0.0):
     factor = temperature**2 if scale else 1.0
-    rows = ((log_softmax(s, temperature), q) for s, q in zip(student, targets))
+
+    def log_predictions(row):
+        shares = [exp(value) + epsilon / len(row) for value in log_softmax(row, temperature)]
+        return [log(share / fsum(shares)) for share in shares]
+
+    rows = ((log_predictions(s), q) for s, q in zip(student, targets))
     return [-factor * fsum(a * b for a, b in zip(q, p)) for p, q in rows]
 
 
@@ -101,6 +106,10 @@ if __name__ == "__main__":
         show(f"soft CE, T=4, {scale}", lambda s: soft_cross_entropy(s, targets, 4.0, scale))
     print("  rows at T=4:", [f"{v:.6f}" for v in soft_cross_entropy(STUDENT, targets, 4.0)])
     targets = softmax(TEACHER, 1.0)
+    for epsilon in (1e-5, 0.1):
+        smooth = lambda s: soft_cross_entropy(s, softened, 2.0, False, epsilon)
+        softened = softmax(TEACHER, 2.0)
+        show(f"soft CE, T=2, epsilon {epsilon}", smooth)
     show("soft CE, T=1", lambda s: soft_cross_entropy(s, targets, 1.0))
     double = [[2 * v for v in row] for row in targets]
     show("soft CE, T=1, targets doubled", lambda s: soft_cross_entropy(s, double, 1.0))

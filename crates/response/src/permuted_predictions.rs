@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(
             Weighted::of(permuted(7), 1.0).with_name("dark").to_string(),
             "Weighted {loss: SoftCrossEntropyLoss {temperature: 1, scale_t2: true, renormalize: \
-             false}, seed: 7, name: dark, weight: Constant(1.0)}"
+             false, epsilon: 0}, seed: 7, name: dark, weight: Constant(1.0)}"
         );
     }
 }

@@ -4,7 +4,9 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, assert_shape};
-use burn_distill_core::numeric::{at_least_f32, cross_entropy_rows, tempered_log_softmax};
+use burn_distill_core::numeric::{
+    at_least_f32, cross_entropy_rows, log_mixture, tempered_log_softmax,
+};
 use burn_distill_core::{
     CatalogEntry, Check, ConfigError, Input, LossEntry, NamedLoss, check, one_line_display,
     reduce_rows,
@@ -25,6 +27,10 @@ pub struct SoftCrossEntropyLossConfig {
     /// Whether to divide given probabilities by the sum of their row. Default: `false`.
     #[config(default = false)]
     pub renormalize: bool,
+    /// Probability that is added to the predictions, in equal shares to all classes, before they
+    /// are normalized again. From 0 to 1. Default: `0.0`.
+    #[config(default = 0.0)]
+    pub epsilon: f64,
 }
 
 impl SoftCrossEntropyLossConfig {
@@ -32,20 +38,22 @@ impl SoftCrossEntropyLossConfig {
     ///
     /// # Panics
     ///
-    /// Panics if `temperature` is not positive and finite.
+    /// Panics if `temperature` is not positive and finite, or if `epsilon` is not from 0 to 1.
     pub fn init(&self) -> SoftCrossEntropyLoss {
         self.assert_valid();
         SoftCrossEntropyLoss {
             temperature: self.temperature,
             scale_t2: self.scale_t2,
             renormalize: self.renormalize,
+            epsilon: self.epsilon,
         }
     }
 }
 
 impl Check for SoftCrossEntropyLossConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        check::temperature("temperature", self.temperature)
+        check::temperature("temperature", self.temperature)?;
+        check::in_range("epsilon", self.epsilon, 0.0..=1.0)
     }
 }
 
@@ -60,6 +68,10 @@ impl Check for SoftCrossEntropyLossConfig {
 /// q = softmax(student / T)
 /// L = −T² Σₖ pₖ log qₖ                 without T² unless scale_t2
 /// ```
+///
+/// With an `epsilon`, `(q + epsilon / K) / (1 + epsilon)` stands for `q`, where `K` is the number of
+/// classes, or of the events of [sparse logits](crate::SparseLogits). It bounds the loss of a class
+/// that the student excludes.
 ///
 /// From the logits of a teacher, the gradient is that of a
 /// [`SoftTargetLoss`](crate::SoftTargetLoss), except at the high temperatures at which that loss is
@@ -92,7 +104,8 @@ impl Check for SoftCrossEntropyLossConfig {
 ///
 /// G. Hinton, O. Vinyals and J. Dean, [Distilling the Knowledge in a Neural
 /// Network](https://arxiv.org/abs/1503.02531), NIPS Deep Learning Workshop 2014. Agrees with
-/// `KDSoftCELoss` of MMRazor and, without `scale_t2`, with `kd_ce_loss` of TextBrewer.
+/// `KDSoftCELoss` of MMRazor and, without `scale_t2`, with `kd_ce_loss` of TextBrewer, and with an
+/// `epsilon` of 1e-5, with `cross_entropy` of learning without forgetting in FACIL.
 #[doc(alias = "SoftCE")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -103,9 +116,11 @@ pub struct SoftCrossEntropyLoss {
     pub scale_t2: bool,
     /// Whether to divide given probabilities by the sum of their row.
     pub renormalize: bool,
+    /// Probability that is added to the predictions, in equal shares to all classes.
+    pub epsilon: f64,
 }
 
-one_line_display!(SoftCrossEntropyLoss: temperature, scale_t2, renormalize);
+one_line_display!(SoftCrossEntropyLoss: temperature, scale_t2, renormalize, epsilon);
 
 impl NamedLoss for SoftCrossEntropyLoss {
     fn name(&self) -> &'static str {
@@ -126,11 +141,21 @@ impl DistributionLoss for SoftCrossEntropyLoss {
     }
 
     fn divergence(&self, log_p: Tensor<2>, log_q: Tensor<2>) -> Tensor<1> {
-        cross_entropy_rows(log_p.exp(), log_q)
+        cross_entropy_rows(log_p.exp(), self.with_epsilon(log_q))
     }
 }
 
 impl SoftCrossEntropyLoss {
+    /// Returns the logarithm of the predictions with `epsilon`. Shape: `[rows, num_classes]`.
+    fn with_epsilon(&self, log_q: Tensor<2>) -> Tensor<2> {
+        let [_, num_classes] = log_q.dims();
+        if self.epsilon == 0.0 || num_classes == 0 {
+            return log_q;
+        }
+        let uniform = log_q.full_like(-(num_classes as f64).ln());
+        log_mixture(log_q, uniform, (1.0 + self.epsilon).recip())
+    }
+
     /// Computes the loss of every row from probabilities and reduces the losses to a single value.
     ///
     /// `Reduction::Auto` and `Reduction::BatchMean` behave as `Reduction::Mean`, the mean over
@@ -185,7 +210,7 @@ impl SoftCrossEntropyLoss {
         };
 
         let log_q = tempered_log_softmax(student, self.temperature);
-        cross_entropy_rows(p, log_q).mul_scalar(self.scale())
+        cross_entropy_rows(p, self.with_epsilon(log_q)).mul_scalar(self.scale())
     }
 }
 
@@ -272,7 +297,7 @@ mod tests {
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(
             json,
-            r#"{"temperature":4.0,"scale_t2":false,"renormalize":true}"#
+            r#"{"temperature":4.0,"scale_t2":false,"renormalize":true,"epsilon":0.0}"#
         );
 
         let config = SoftCrossEntropyLossConfig::load_binary(json.as_bytes()).unwrap();
@@ -287,7 +312,7 @@ mod tests {
 
         assert_eq!(
             format!("{loss}"),
-            "SoftCrossEntropyLoss {temperature: 4, scale_t2: true, renormalize: false}"
+            "SoftCrossEntropyLoss {temperature: 4, scale_t2: true, renormalize: false, epsilon: 0}"
         );
     }
 }

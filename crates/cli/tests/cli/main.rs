@@ -27,6 +27,7 @@ mod sizes;
 mod stages;
 mod strategies;
 mod tables;
+mod tasks;
 mod teachers;
 #[cfg(all(unix, feature = "tui"))]
 mod terminal;

@@ -39,6 +39,25 @@ fn soft_cross_entropy() {
     }
 }
 
+/// Every class has a probability of at least `epsilon / (K (1 + epsilon))`.
+#[test]
+fn soft_cross_entropy_with_a_uniform_share() {
+    for (epsilon, value, norm) in [
+        (1e-5, 1.95764271, 0.142369513),
+        (0.1, 1.8972444, 0.117548545),
+    ] {
+        let config = SoftCrossEntropyLossConfig::new().with_temperature(2.0);
+        let config = config.with_scale_t2(false).with_epsilon(epsilon);
+        distribution(config.init())
+            .golden(student_wave(), teacher_wave(), value, norm)
+            .skip(
+                "perfect student",
+                "its minimum is the entropy of the teacher, not a constant",
+            )
+            .run();
+    }
+}
+
 /// Values from probabilities are those from the logits that they come from, and grow with the sum
 /// of the probabilities unless they are renormalized.
 #[test]

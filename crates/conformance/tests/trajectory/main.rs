@@ -14,6 +14,7 @@ mod dlb;
 mod dml;
 mod fitnets_joint;
 mod kd_offline;
+mod lwf;
 mod mean_teacher_mse;
 mod multi_camkd;
 mod multi_ebkd;

@@ -22,6 +22,16 @@ impl Snapshot<'_> {
     pub fn assert_same<M: Module>(&self, module: &M, network: &str) {
         self.recording.assert_same(module, &self.name(network));
     }
+
+    pub fn assert_same_as<M: Module>(
+        &self,
+        module: &M,
+        network: &str,
+        rename: impl Fn(&str) -> String,
+    ) {
+        let network = self.name(network);
+        self.recording.assert_same_as(module, &network, rename);
+    }
 }
 
 /// Instructions to repeat a recorded training run.

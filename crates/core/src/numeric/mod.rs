@@ -6,6 +6,7 @@
 
 mod alignment;
 mod attention;
+mod binary;
 mod distance;
 mod distribution;
 mod mean;
@@ -17,6 +18,7 @@ mod spatial;
 
 pub use alignment::*;
 pub use attention::*;
+pub use binary::*;
 pub use distance::*;
 pub use distribution::*;
 pub use mean::*;

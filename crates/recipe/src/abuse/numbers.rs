@@ -150,7 +150,10 @@ fn of_strategy(kind: &str, key: &str, value: &str) -> Result<(), String> {
         &format!("strategy.kind={kind}"),
         &format!("strategy.{key}={value}"),
     ];
-    let changes = changes.map(String::as_str);
+    let mut changes = changes.map(String::as_str).to_vec();
+    if ["fine-tuning", "joint", "lwf", "ewc", "icarl"].contains(&kind) {
+        changes.push("tasks.count=2");
+    }
     let read = recipe(RECIPE, &changes);
     read.map(drop).map_err(|error| format!("{error:#}"))
 }
@@ -163,7 +166,7 @@ fn keys_of_strategy(kind: &str) -> Vec<String> {
     };
     let mut keys = Vec::new();
     for key in keys_at("") {
-        if ["game", "head", "objective", "exits"].contains(&key.as_str()) {
+        if ["game", "head", "objective", "exits", "fisher"].contains(&key.as_str()) {
             keys.extend(
                 keys_at(&format!("{key}."))
                     .into_iter()

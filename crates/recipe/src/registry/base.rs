@@ -71,7 +71,7 @@ impl Registry {
             Self(Arc::new(Entries {
                 networks: Networks::standard(),
                 losses: Losses::standard(),
-                strategies: strategy::entries().into(),
+                strategies: strategy::entries(),
                 datasets: DatasetName::ALL.map(NamedDataset::standard).to_vec(),
                 source: DataSource::default(),
             }))

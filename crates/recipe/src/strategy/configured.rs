@@ -1,7 +1,7 @@
 use crate::configure::overlaid;
 use burn_distill::architecture::{MultiExitConfig, QuantizationConfig};
 use burn_distill::strategy::{
-    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig, FisherConfig,
     TeacherLikeObjectiveConfig,
 };
 use serde::de::{DeserializeOwned, Error};
@@ -33,6 +33,7 @@ defaults!(
     AdversarialDistillerConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,
+    FisherConfig,
     MultiExitConfig,
     QuantizationConfig,
     TeacherLikeObjectiveConfig

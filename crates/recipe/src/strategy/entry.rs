@@ -82,6 +82,11 @@ pub trait Strategy: StrategyOptions + Check {
         true
     }
 
+    /// Returns whether the student learns the `[tasks]` of the recipe one after another.
+    fn learns_tasks(&self) -> bool {
+        false
+    }
+
     /// Returns whether the recipe has a `[teacher]`, which is trained before the student.
     fn has_teacher(&self) -> bool {
         false

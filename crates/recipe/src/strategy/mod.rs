@@ -29,6 +29,7 @@ mod ps_kd;
 mod ramp;
 mod sd_dropout;
 mod tables;
+mod tasks;
 mod terms;
 mod tf_kd;
 mod towards;
@@ -45,14 +46,14 @@ pub use context::{
 };
 pub use entry::{Strategy, StrategyEntry, StrategyOptions, StrategyRecipe};
 pub use peers::mean_of_networks;
-pub use prepared::{Generations, Prepared, Pretraining};
+pub use prepared::{Generations, Prepared, Pretraining, TaskTraining};
 pub use tables::{TABLES, refuse_tables};
 pub use warnings::warnings;
 pub use without_data::{WithoutData, check_without_data};
 
 /// Returns the strategies of the toolkit.
-pub fn entries() -> [StrategyEntry; 18] {
-    [
+pub fn entries() -> Vec<StrategyEntry> {
+    let of_one_training = [
         offline::ENTRY,
         mutual::ENTRY,
         collaborative::ENTRY,
@@ -71,7 +72,8 @@ pub fn entries() -> [StrategyEntry; 18] {
         dino::ENTRY,
         zero_shot::ENTRY,
         data_free::ENTRY,
-    ]
+    ];
+    of_one_training.into_iter().chain(tasks::ENTRIES).collect()
 }
 
 #[cfg(test)]
@@ -115,9 +117,19 @@ pub mod tests {
     /// A recipe with a strategy, and with a teacher where it has one.
     fn with(strategy: &str) -> Recipe {
         const TEACHER: &str = "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }";
-        match ["zero-shot", "zskt", "data-free", "dafl"].map(|name| strategy.contains(name)) {
-            [false, false, false, false] => changed(&[strategy]),
-            _ => changed(&[strategy, TEACHER]),
+        let without_data = ["zero-shot", "zskt", "data-free", "dafl"];
+        let learns_tasks = tasks::ENTRIES.iter().any(|entry| {
+            let mut names = [&[entry.catalog.name], entry.catalog.aliases]
+                .concat()
+                .into_iter();
+            names.any(|name| strategy == format!("strategy.kind={name}"))
+        });
+        match learns_tasks {
+            true => changed(&[strategy, "tasks.count=2"]),
+            false if without_data.iter().any(|name| strategy.contains(name)) => {
+                changed(&[strategy, TEACHER])
+            }
+            false => changed(&[strategy]),
         }
     }
 

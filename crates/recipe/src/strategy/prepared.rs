@@ -3,7 +3,7 @@ use crate::input::{AnyInput, AnyNetwork};
 use anyhow::Result;
 use burn::module::ModuleDisplay;
 use burn_distill::core::DynObjective;
-use burn_distill::strategy::{Distillation, DynDistiller};
+use burn_distill::strategy::{Distillation, DynDistiller, TaskPlan};
 
 /// Trainings that a strategy requires.
 pub enum Prepared {
@@ -13,6 +13,8 @@ pub enum Prepared {
     Pretraining(Pretraining),
     /// Several trainings, each with the network of the one before as its teacher.
     Generations(Generations),
+    /// A training for each task, one after another.
+    Tasks(TaskTraining),
     /// Distillation from a trained teacher: the `[teacher]`, or else the trained baseline.
     TrainedTeacher,
 }
@@ -34,6 +36,14 @@ pub struct Pretraining {
     pub epochs: usize,
     /// Whether the distiller decays the weights itself, in place of the optimizer.
     pub decays_weights: bool,
+}
+
+/// Tasks that are learned one after another, by the plan of a strategy.
+pub struct TaskTraining {
+    /// Plan.
+    pub plan: TaskPlan,
+    /// Tap of the student whose features the heads of all tasks share.
+    pub tap: String,
 }
 
 /// Students of one model, each distilled from the one before it.

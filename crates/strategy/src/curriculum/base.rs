@@ -214,6 +214,11 @@ impl Curriculum {
         &self.journal.stages[..self.passed]
     }
 
+    /// Returns the device on which the stages train.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     fn stage_of(&self, name: &str) -> Option<&StageRecord> {
         let mut latest = self.stages().iter().rev();
         latest.find(|stage| stage.artifacts.iter().any(|artifact| artifact == name))
