@@ -127,8 +127,8 @@ impl Data {
                 let place = TeacherRecipe::place(index);
                 let known = teacher.known_classes(self.classes());
                 let known = known.with_context(|| place.clone())?;
-                let (samples, _) = self.for_teacher(training, 0, known.as_deref())?;
-                check(&format!("{place}.training"), training, samples.num_items())?;
+                let [samples, _] = self.of_teacher(known.as_deref())?;
+                check(&format!("{place}.training"), training, samples.len())?;
             }
         }
         let seen = self.seen().len();
@@ -264,8 +264,14 @@ impl Data {
         seed: u64,
         known: Option<&[usize]>,
     ) -> Result<(Loader, Loader)> {
-        let parts = [("training", &self.train), ("validation", &self.validation)];
-        let [train, valid] = parts.map(|(name, part)| {
+        let [train, valid] = self.of_teacher(known)?;
+        let train = self.training_loader(train, training, seed);
+        Ok((train, self.evaluation_loader(&valid)))
+    }
+
+    /// Returns the training and validation samples of the classes that a teacher knows.
+    fn of_teacher(&self, known: Option<&[usize]>) -> Result<[AnyDataset; 2]> {
+        let of_classes = |name: &str, part: &AnyDataset| {
             let part = match known {
                 Some(classes) => part.only_classes(classes),
                 None => part.clone(),
@@ -277,9 +283,11 @@ impl Data {
                 self.name()
             );
             Ok(part)
-        });
-        let train = self.training_loader(train?, training, seed);
-        Ok((train, self.evaluation_loader(&valid?)))
+        };
+        Ok([
+            of_classes("training", &self.train)?,
+            of_classes("validation", &self.validation)?,
+        ])
     }
 
     /// Returns the training samples of the distilled student, not all of which need to be labeled.
@@ -552,6 +560,38 @@ mod tests {
                 assert_eq!(sizes.collect::<Vec<_>>(), expected, "{keys}");
             }
         }
+    }
+
+    #[test]
+    fn a_teacher_that_knows_some_classes_sees_no_others() {
+        let recipe = "name = 'digits'\nsamples = 100".parse::<toml::Table>();
+        let recipe = recipe.unwrap().try_into().unwrap();
+        let data = Data::load(&recipe, &Registry::standard()).unwrap();
+        let training = "epochs = 1".parse::<toml::Table>().unwrap();
+        let training: TrainingRecipe = training.try_into().unwrap();
+        let of = |known: Option<&[usize]>| data.for_teacher(&training, 7, known);
+        let labels = |loader: Loader| -> Vec<i64> {
+            let batches = loader.iter().map(|batch| batch.unwrap().targets);
+            let labels = batches.flat_map(|targets| {
+                let (labels, _) = targets.class_labels().unwrap();
+                labels.into_data().iter::<i64>().collect::<Vec<_>>()
+            });
+            labels.collect()
+        };
+
+        let (train, valid) = of(Some(&[2, 5])).unwrap();
+        for part in [train, valid] {
+            let labels = labels(part);
+            assert!(
+                labels.iter().all(|label| [2, 5].contains(label)),
+                "{labels:?}"
+            );
+            assert!([2, 5].iter().all(|label| labels.contains(label)));
+        }
+        let all = labels(of(None).unwrap().0);
+        assert!((0..10).all(|label| all.contains(&label)));
+        let error = of(Some(&[])).err().unwrap().to_string();
+        assert!(error.contains("give it other `only_classes`"), "{error}");
     }
 
     #[test]
