@@ -73,8 +73,8 @@ impl Check for AdaptiveFeatureLossConfig {
 /// L  = Σₘ wₘ Lₘ
 /// ```
 ///
-/// Unlike those of the [loss on logits](https://docs.rs/burn-distill-response), the gradients are
-/// normalized, because losses on maps of different networks have different sizes. They are computed
+/// Unlike those of the loss on logits, `AdaptiveEnsembleLoss`, the gradients are normalized, because
+/// losses on maps of different networks have different sizes. They are computed
 /// in closed form, through ReLU, normalization and convolution, without a backward pass. The weights
 /// are constants, computed for every batch on the device, to about three digits. If a gradient is
 /// zero, because the student agrees with that teacher, that teacher has all of the weight. The map of
