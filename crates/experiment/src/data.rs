@@ -252,8 +252,8 @@ impl Data {
         self.checksum.get_or_init(|| self.published.checksum())
     }
 
-    /// Returns the training and validation samples of the teacher: all of them, with their labels, or
-    /// those of the classes that it knows.
+    /// Returns the training and validation samples of the teacher: all of them, with their labels,
+    /// or those of the classes that it knows.
     ///
     /// # Errors
     ///
