@@ -64,8 +64,8 @@ pub enum ChangingWeight {
         /// Number of finished epochs at which the weight is half of `to`.
         center: usize,
     },
-    /// Delayed start: zero in the first `epochs` epochs, then `to`, as in the authors' code of CA-MKD
-    /// and AEKD on features. Beside other terms, a delayed one is [left
+    /// Delayed start: zero in the first `epochs` epochs, then `to`, as in the authors' code of
+    /// CA-MKD and AEKD on features. Beside other terms, a delayed one is [left
     /// out](crate::Terms::total), so that it trains nothing.
     Delayed {
         /// Value once `epochs` epochs are finished.

@@ -141,8 +141,8 @@ impl Terms {
     ///
     /// The sum has the precision of the most precise term. Values that are only logged are not part
     /// of it. Neither is a term whose weight is [delayed](crate::ChangingWeight::Delayed), beside
-    /// others: parameters that only this term trains have no gradient then, instead of one of zeros,
-    /// so that an optimizer with weight decay leaves them as they are.
+    /// others: parameters that only this term trains have no gradient then, instead of one of
+    /// zeros, so that an optimizer with weight decay leaves them as they are.
     ///
     /// # Panics
     ///

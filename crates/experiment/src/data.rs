@@ -130,8 +130,8 @@ impl Data {
                 let place = TeacherRecipe::place(index);
                 let known = teacher.known_classes(self.classes());
                 let known = known.with_context(|| place.clone())?;
-                let (samples, _) = self.for_teacher(training, 0, known.as_deref())?;
-                check(&format!("{place}.training"), training, samples.num_items())?;
+                let [samples, _] = self.of_teacher(known.as_deref())?;
+                check(&format!("{place}.training"), training, samples.len())?;
             }
         }
         let seen = self.seen().len();
@@ -262,8 +262,8 @@ impl Data {
         self.checksum.get_or_init(|| self.published.checksum())
     }
 
-    /// Returns the training and validation samples of the teacher: all of them, with their labels, or
-    /// those of the classes that it knows.
+    /// Returns the training and validation samples of the teacher: all of them, with their labels,
+    /// or those of the classes that it knows.
     ///
     /// # Errors
     ///
@@ -274,8 +274,14 @@ impl Data {
         seed: u64,
         known: Option<&[usize]>,
     ) -> Result<(Loader, Loader)> {
-        let parts = [("training", &self.train), ("validation", &self.validation)];
-        let [train, valid] = parts.map(|(name, all)| {
+        let [train, valid] = self.of_teacher(known)?;
+        let train = self.training_loader(train, training, seed);
+        Ok((train, self.evaluation_loader(&valid)))
+    }
+
+    /// Returns the training and validation samples of the classes that a teacher knows.
+    fn of_teacher(&self, known: Option<&[usize]>) -> Result<[AnyDataset; 2]> {
+        let of_classes = |name: &str, all: &AnyDataset| {
             let part = match known {
                 Some(classes) => all.only_classes(classes),
                 None => all.clone(),
@@ -287,9 +293,11 @@ impl Data {
                 self.name()
             );
             Ok(part)
-        });
-        let train = self.training_loader(train?, training, seed);
-        Ok((train, self.evaluation_loader(&valid?)))
+        };
+        Ok([
+            of_classes("training", &self.train)?,
+            of_classes("validation", &self.validation)?,
+        ])
     }
 
     /// Returns the training samples of the distilled student, not all of which need to be labeled.
@@ -672,6 +680,38 @@ mod tests {
                 assert_eq!(sizes.collect::<Vec<_>>(), expected, "{keys}");
             }
         }
+    }
+
+    #[test]
+    fn a_teacher_that_knows_some_classes_sees_no_others() {
+        let recipe = "name = 'digits'\nsamples = 100".parse::<toml::Table>();
+        let recipe = recipe.unwrap().try_into().unwrap();
+        let data = Data::load(&recipe, &Registry::standard()).unwrap();
+        let training = "epochs = 1".parse::<toml::Table>().unwrap();
+        let training: TrainingRecipe = training.try_into().unwrap();
+        let of = |known: Option<&[usize]>| data.for_teacher(&training, 7, known);
+        let labels = |loader: Loader| -> Vec<i64> {
+            let batches = loader.iter().map(|batch| batch.unwrap().targets);
+            let labels = batches.flat_map(|targets| {
+                let (labels, _) = targets.class_labels().unwrap();
+                labels.into_data().iter::<i64>().collect::<Vec<_>>()
+            });
+            labels.collect()
+        };
+
+        let (train, valid) = of(Some(&[2, 5])).unwrap();
+        for part in [train, valid] {
+            let labels = labels(part);
+            assert!(
+                labels.iter().all(|label| [2, 5].contains(label)),
+                "{labels:?}"
+            );
+            assert!([2, 5].iter().all(|label| labels.contains(label)));
+        }
+        let all = labels(of(None).unwrap().0);
+        assert!((0..10).all(|label| all.contains(&label)));
+        let error = of(Some(&[])).err().unwrap().to_string();
+        assert!(error.contains("give it other `only_classes`"), "{error}");
     }
 
     #[test]

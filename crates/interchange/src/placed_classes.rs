@@ -5,8 +5,8 @@ use burn_distill_core::{
     Network, Response, Tap, TapRecorder, delegate_module, delegate_network, display_module,
 };
 
-/// Network that knows only some of the classes of a task: its logits in the places of these classes,
-/// and −∞ in all others.
+/// Network that knows only some of the classes of a task: its logits in the places of these
+/// classes, and −∞ in all others.
 ///
 /// It is meant for teachers of different classes, which an objective combines. A softmax over its
 /// logits is the prediction of the network, given that the class is one that it knows. The taps and

@@ -36,8 +36,8 @@ pub struct TeacherRecipe {
     /// Classes of these weights, if they are not those of the data in the same order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<ClassNames>,
-    /// Names of the classes that it knows, if it does not know all classes of the data. It is trained
-    /// on samples of these only, and its logits of all others are −∞.
+    /// Names of the classes that it knows, if it does not know all classes of the data. It is
+    /// trained on samples of these only, and its logits of all others are −∞.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_classes: Option<ClassNames>,
     /// Whether its outputs are computed in training mode, normalized by the statistics of each
@@ -73,8 +73,8 @@ pub struct OtherTeacherRecipe {
     /// Classes of these weights, if they are not those of the data in the same order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<ClassNames>,
-    /// Names of the classes that it knows, if it does not know all classes of the data. It is trained
-    /// on samples of these only, and its logits of all others are −∞.
+    /// Names of the classes that it knows, if it does not know all classes of the data. It is
+    /// trained on samples of these only, and its logits of all others are −∞.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_classes: Option<ClassNames>,
     /// Whether its outputs are computed in training mode. Default: as for the first teacher.

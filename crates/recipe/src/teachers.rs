@@ -87,8 +87,8 @@ impl TeacherRecipe {
         }
     }
 
-    /// Returns the classes of the data that the teacher knows, in their order; `None` if it knows all
-    /// of them. `classes` are the names of those of the data.
+    /// Returns the classes of the data that the teacher knows, in their order; `None` if it knows
+    /// all of them. `classes` are the names of those of the data.
     ///
     /// # Errors
     ///

@@ -49,7 +49,7 @@ pub fn classifiers() -> Vec<Linear> {
     classifiers.collect()
 }
 
-/// A loss of several teachers in the form of a loss between layers, where all samples are of class 1.
+/// A loss of several teachers as a loss between layers, where all samples are of class 1.
 #[derive(Module, Debug)]
 pub struct OfOneClass<L> {
     loss: L,

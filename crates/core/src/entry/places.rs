@@ -101,8 +101,8 @@ impl<I: Input> LossBuilder<'_, I> {
         one_of(side, taken, taps, default)
     }
 
-    /// Takes the tap of each of several teachers from the key `teachers`, a list of their names in the
-    /// order of the teachers. Otherwise they are the `default` taps.
+    /// Takes the tap of each of several teachers from the key `teachers`, a list of their names in
+    /// the order of the teachers. Otherwise they are the `default` taps.
     ///
     /// # Errors
     ///

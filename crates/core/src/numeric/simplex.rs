@@ -9,8 +9,8 @@ const FAR: f32 = 1e30;
 /// Minimizes `αᵀ G α` over `Σ α = 1`, `0 ≤ α ≤ cap` by 50 accelerated steps of projected gradient
 /// descent, on the device of `gram`.
 ///
-/// `G` holds the products of several gradients: the weights `α` are those of their shortest weighted
-/// sum, to about three digits.
+/// `G` holds the products of several gradients: the weights `α` are those of their shortest
+/// weighted sum, to about three digits.
 ///
 /// # Shapes
 ///

@@ -14,7 +14,10 @@ use std::sync::Once;
 /// ```
 /// use burn_distill_core::{Objective, OfTeacher, PerTeacher};
 ///
-/// fn objective<H: Objective, S: Objective>(hints: H, soft: [S; 2]) -> (OfTeacher<H>, PerTeacher<S>) {
+/// fn objective<H: Objective, S: Objective>(
+///     hints: H,
+///     soft: [S; 2],
+/// ) -> (OfTeacher<H>, PerTeacher<S>) {
 ///     (OfTeacher::new(hints, 0), PerTeacher::new(soft))
 /// }
 /// ```
@@ -69,10 +72,10 @@ const PURPOSE: u64 = 0x5445_4143;
 /// L = objectiveₘ(student, teacherₘ, targets),   m uniform in 0..M
 /// ```
 ///
-/// The teacher depends only on the seed and on the clock of the batch, so it is the same in a resumed
-/// training, and the same for all objectives of one seed. The objectives must have terms of the same
-/// names. Parameters of an objective have no gradient in the batches of other teachers. All teachers
-/// compute their outputs in each batch. Only objectives of one view are supported.
+/// The teacher depends only on the seed and on the clock of the batch, so it is the same in a
+/// resumed training, and the same for all objectives of one seed. The objectives must have terms of
+/// the same names. Parameters of an objective have no gradient in the batches of other teachers.
+/// All teachers compute their outputs in each batch. Only objectives of one view are supported.
 ///
 /// # Reference
 ///
@@ -106,8 +109,8 @@ impl<O: Objective> RandomTeacher<O> {
 
     /// Returns the index of the teacher of a batch.
     ///
-    /// If the clock is not [stamped](Clock::is_stamped), it is the same teacher in every batch, and a
-    /// warning is logged the first time.
+    /// If the clock is not [stamped](Clock::is_stamped), it is the same teacher in every batch, and
+    /// a warning is logged the first time.
     pub fn teacher_at(&self, clock: &Clock) -> usize {
         if !clock.is_stamped() {
             static ONCE: Once = Once::new();

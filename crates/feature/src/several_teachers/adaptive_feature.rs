@@ -17,8 +17,8 @@ const SMALLEST_NORM: f64 = 1e-12;
 /// function](AdaptiveFeatureLossConfig::init).
 #[derive(Config, Debug)]
 pub struct AdaptiveFeatureLossConfig {
-    /// Largest weight of a normalized gradient, the tolerance of disagreement. Above 0 and at most 1;
-    /// less than `1 / teachers` is raised to it. Default: `0.6`.
+    /// Largest weight of a normalized gradient, the tolerance of disagreement. Above 0 and at most
+    /// 1; less than `1 / teachers` is raised to it. Default: `0.6`.
     #[config(default = 0.6)]
     pub tolerance: f64,
 }
@@ -73,16 +73,16 @@ impl Check for AdaptiveFeatureLossConfig {
 /// L  = Σₘ wₘ Lₘ
 /// ```
 ///
-/// Unlike those of the [loss on logits](https://docs.rs/burn-distill-response), the gradients are
-/// normalized, because losses on maps of different networks have different sizes. They are computed
-/// in closed form, through ReLU, normalization and convolution, without a backward pass. The weights
-/// are constants, computed for every batch on the device, to about three digits. If a gradient is
-/// zero, because the student agrees with that teacher, that teacher has all of the weight. The map of
-/// each teacher is resized to the size of the student's: pooled if it is larger, or else interpolated
-/// bilinearly.
+/// Unlike those of the loss on logits, `AdaptiveEnsembleLoss`, the gradients are normalized,
+/// because losses on maps of different networks have different sizes. They are computed in closed
+/// form, through ReLU, normalization and convolution, without a backward pass. The weights are
+/// constants, computed for every batch on the device, to about three digits. If a gradient is zero,
+/// because the student agrees with that teacher, that teacher has all of the weight. The map of
+/// each teacher is resized to the size of the student's: pooled if it is larger, or else
+/// interpolated bilinearly.
 ///
-/// The projections are trained with the student. No gradient flows to the teachers. Half precision is
-/// widened to single.
+/// The projections are trained with the student. No gradient flows to the teachers. Half precision
+/// is widened to single.
 ///
 /// # Weights
 ///
@@ -106,8 +106,8 @@ impl Check for AdaptiveFeatureLossConfig {
 ///
 /// # Reference
 ///
-/// S. Du, S. You, X. Li, J. Wu, F. Wang, C. Qian and C. Zhang, [Agree to Disagree: Adaptive Ensemble
-/// Knowledge Distillation in Gradient
+/// S. Du, S. You, X. Li, J. Wu, F. Wang, C. Qian and C. Zhang, [Agree to Disagree: Adaptive
+/// Ensemble Knowledge Distillation in Gradient
 /// Space](https://proceedings.neurips.cc/paper/2020/hash/91c77393975889bd08f301c9e13a44b7-Abstract.html),
 /// NeurIPS 2020. The formula is that of `hint` with `AEKD` in the authors' code, whose regressor
 /// resizes the student's map by its stride instead.

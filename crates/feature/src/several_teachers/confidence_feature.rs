@@ -51,8 +51,8 @@ impl ConfidenceFeatureLossConfig {
 impl Check for ConfidenceFeatureLossConfig {}
 
 /// Confidence-aware distillation of several teachers (CA-MKD), on features: the map of the student,
-/// projected for each teacher, should equal the map of that teacher, and a teacher counts more for a
-/// sample the better its classifier predicts the label from the projected map.
+/// projected for each teacher, should equal the map of that teacher, and a teacher counts more for
+/// a sample the better its classifier predicts the label from the projected map.
 ///
 /// For every sample, with `M` teachers,
 ///
@@ -63,20 +63,20 @@ impl Check for ConfidenceFeatureLossConfig {}
 /// L   = 1 / M · Σₘ wₘ · mean over elements of (uₘ − teacherₘ)²
 /// ```
 ///
-/// and the loss of a batch is the mean of its samples. The weights sum to one; the further factor `1
-/// / M` is that of the public code. Gradients flow through the weights to the student and the
+/// and the loss of a batch is the mean of its samples. The weights sum to one; the further factor
+/// `1 / M` is that of the public code. Gradients flow through the weights to the student and the
 /// projections, which therefore also learn to be classified worse by the teacher that they match
 /// badly. For samples without a label, all teachers count equally. The student's map is pooled to
 /// the size of the teacher's if it is larger, or else interpolated bilinearly.
 ///
-/// The projections are trained with the student. Classifiers and maps of the teachers are constants:
-/// the classifiers are copies, which are not saved, and which no optimizer changes. Half precision is
-/// widened to single.
+/// The projections are trained with the student. Classifiers and maps of the teachers are
+/// constants: the classifiers are copies, which are not saved, and which no optimizer changes. Half
+/// precision is widened to single.
 ///
 /// # Weights
 ///
-/// The authors use a weight of 50 from the second epoch on, beside 1 for the [cross-entropy with the
-/// labels](burn_distill_core::CrossEntropyObjective) and 1 for the loss on logits.
+/// The authors use a weight of 50 from the second epoch on, beside 1 for the [cross-entropy with
+/// the labels](burn_distill_core::CrossEntropyObjective) and 1 for the loss on logits.
 ///
 /// # Example
 ///
@@ -100,9 +100,10 @@ impl Check for ConfidenceFeatureLossConfig {}
 /// # Reference
 ///
 /// H. Zhang, D. Chen and C. Wang, [Confidence-Aware Multi-Teacher Knowledge
-/// Distillation](https://arxiv.org/abs/2201.00007), ICASSP 2022. Agrees with `CAMKD` and `CalWeight`
-/// of the authors' code for maps of one size, in a recorded training. Their code hands the student's
-/// map that was resized for one teacher on to the next; here each teacher gets the original.
+/// Distillation](https://arxiv.org/abs/2201.00007), ICASSP 2022. Agrees with `CAMKD` and
+/// `CalWeight` of the authors' code for maps of one size, in a recorded training. Their code hands
+/// the student's map that was resized for one teacher on to the next; here each teacher gets the
+/// original.
 #[doc(alias = "CA-MKD")]
 #[derive(Module, Debug)]
 pub struct ConfidenceFeatureLoss {

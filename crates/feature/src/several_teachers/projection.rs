@@ -12,8 +12,8 @@ use burn_distill_core::numeric::{Interpolation, at_least_f32, pool_to, resize_to
 /// output = relu(norm(conv1×1(map)))
 /// ```
 ///
-/// The convolution has a bias and the initial weights of PyTorch. The projection is trained with the
-/// student and is not part of the deployed network. Half precision is widened to single.
+/// The convolution has a bias and the initial weights of PyTorch. The projection is trained with
+/// the student and is not part of the deployed network. Half precision is widened to single.
 ///
 /// # Reference
 ///
@@ -90,8 +90,8 @@ impl MapProjection {
         let gamma = channels(self.norm.gamma.val());
         let beta = channels(self.norm.beta.val());
 
-        // Backward through the ReLU, the scale, and the normalization, whose statistics depend on all
-        // samples of a batch.
+        // Backward through the ReLU, the scale, and the normalization, whose statistics depend on
+        // all samples of a batch.
         let inactive = normalized
             .clone()
             .mul(gamma.clone())

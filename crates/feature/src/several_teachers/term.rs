@@ -28,8 +28,8 @@ pub trait TeacherMapsLoss: NamedLoss {
 
 /// Term of a loss between a tap of the student and a tap of each of its teachers.
 ///
-/// The taps are maps, or vectors, which are maps of one pixel. The parameters of the loss are trained
-/// with the student.
+/// The taps are maps, or vectors, which are maps of one pixel. The parameters of the loss are
+/// trained with the student.
 #[derive(Module, Debug)]
 pub struct TeacherMapsTerm<L> {
     /// Loss.
@@ -103,8 +103,8 @@ pub(super) struct TeacherMaps {
 }
 
 impl TeacherMaps {
-    /// Takes the taps from the keys `student` (one tap) and `teachers` (one tap for each teacher), by
-    /// default the last map of each network, or else its pooled features.
+    /// Takes the taps from the keys `student` (one tap) and `teachers` (one tap for each teacher),
+    /// by default the last map of each network, or else its pooled features.
     pub fn take<I: Input>(builder: &mut LossBuilder<'_, I>) -> Result<Self, LossError> {
         let contexts = builder.contexts();
         let student_taps = &contexts[0].student_taps;

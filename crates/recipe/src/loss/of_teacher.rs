@@ -26,8 +26,8 @@ enum Choice {
 }
 
 impl Losses {
-    /// Builds the term that a `[[loss]]` table describes, for all teachers of several contexts, or for
-    /// the one that its key `of_teacher` chooses.
+    /// Builds the term that a `[[loss]]` table describes, for all teachers of several contexts, or
+    /// for the one that its key `of_teacher` chooses.
     ///
     /// # Errors
     ///

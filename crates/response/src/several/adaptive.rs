@@ -65,11 +65,11 @@ impl Check for AdaptiveEnsembleLossConfig {
 /// L  = Σₘ αₘ Lₘ
 /// ```
 ///
-/// `gₘ` is the gradient of `Lₘ` by the logits of the student, averaged over the rows as in the public
-/// code: a vector of one number per class. The weights `α` are constants, computed for every batch
-/// by 50 accelerated steps of projected gradient descent on the device, to about three digits. `C = 1` is the minimum-norm solution of
-/// multi-objective optimization, and `C = 1 / M` the average. No gradient flows to the teachers.
-/// Half precision is widened to single.
+/// `gₘ` is the gradient of `Lₘ` by the logits of the student, averaged over the rows as in the
+/// public code: a vector of one number per class. The weights `α` are constants, computed for every
+/// batch by 50 accelerated steps of projected gradient descent on the device, to about three
+/// digits. `C = 1` is the minimum-norm solution of multi-objective optimization, and `C = 1 / M`
+/// the average. No gradient flows to the teachers. Half precision is widened to single.
 ///
 /// # Example
 ///

@@ -54,8 +54,8 @@ impl Check for AmalgamatedTeachersLossConfig {
 /// and the loss of a batch is the mean of its rows. A teacher has a logit for each class of the
 /// student, which is −∞ for a class that it does not know: `PlacedClasses` of the crate
 /// `burn-distill-interchange` makes such a teacher of a network of any classes. If no two teachers
-/// know the same class, `z` are their logits, one after the other. No gradient flows to the teachers.
-/// Half precision is widened to single.
+/// know the same class, `z` are their logits, one after the other. No gradient flows to the
+/// teachers. Half precision is widened to single.
 ///
 /// # Example
 ///
@@ -79,10 +79,10 @@ impl Check for AmalgamatedTeachersLossConfig {
 /// # Reference
 ///
 /// S. Luo, X. Wang, G. Fang, Y. Hu, D. Tao and M. Song, [Knowledge Amalgamation from Heterogeneous
-/// Networks by Common Feature Learning](https://arxiv.org/abs/1906.10546), IJCAI 2019: the soft targets
-/// of its method, which are also its baseline. The gradient is that of `SoftCELoss` in the public code
-/// CommonFeatureLearning, whose value is larger by `T²` times the entropy of the target. The mean over
-/// teachers that know the same class is our interpretation.
+/// Networks by Common Feature Learning](https://arxiv.org/abs/1906.10546), IJCAI 2019: the soft
+/// targets of its method, which are also its baseline. The gradient is that of `SoftCELoss` in the
+/// public code CommonFeatureLearning, whose value is larger by `T²` times the entropy of the
+/// target. The mean over teachers that know the same class is our interpretation.
 #[doc(alias = "knowledge amalgamation")]
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -100,8 +100,8 @@ impl AmalgamatedTeachersLoss {
     ///
     /// # Shapes
     ///
-    /// - student, each teacher: `[rows, num_classes]`; the logits of a teacher are −∞ for the classes
-    ///   that it does not know
+    /// - student, each teacher: `[rows, num_classes]`; the logits of a teacher are −∞ for the
+    ///   classes that it does not know
     /// - mask: `[rows]`, true for the rows that count; `None` if all rows count
     /// - output: `[1]`
     ///
@@ -163,8 +163,8 @@ pub(crate) fn entry<I: Input>() -> LossEntry<I> {
         about: "learns the classes of several teachers that know different ones",
         kind: "response",
         aliases: &["ka", "knowledge-amalgamation"],
-        reference: "Luo et al., Knowledge Amalgamation from Heterogeneous Networks by Common Feature \
-            Learning, IJCAI 2019",
+        reference: "Luo et al., Knowledge Amalgamation from Heterogeneous Networks by Common \
+            Feature Learning, IJCAI 2019",
     };
     entry_of_several(
         catalog,
