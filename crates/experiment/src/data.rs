@@ -8,8 +8,8 @@ use burn_distill::core::Seed;
 use burn_distill::data::{BatchLoader, Samples, TrainTestData, Views};
 use burn_distill::interchange::ModelDescription;
 use burn_distill_recipe::{
-    AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe, Registry,
-    Strategy, Task, TeacherRecipe, TrainingRecipe,
+    AnyDataset, AnyInput, AssistantPlan, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Recipe,
+    Registry, Strategy, Task, TeacherRecipe, TrainingRecipe,
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -131,6 +131,12 @@ impl Data {
         let seen = self.seen().len();
         check("student.training", &recipe.student.training, seen)?;
         self.check_two_streams(recipe)?;
+        let chain = recipe.strategy.options().assistants();
+        for (place, assistant) in chain.iter().flat_map(AssistantPlan::placed) {
+            if let Some(training) = &assistant.training {
+                check(&format!("{place}.training"), training, seen)?;
+            }
+        }
         for (index, stage) in recipe.stages.iter().enumerate() {
             if let Some(training) = &stage.training {
                 check(&format!("stage.{index}.training"), training, seen)?;

@@ -74,6 +74,7 @@ impl Experiment<'_> {
             teacher: None,
             metrics: prepared.metrics,
             snapshots: Vec::new(),
+            best_epoch: false,
             distiller: prepared.distiller,
             finalize: prepared.finalize,
             renderer,

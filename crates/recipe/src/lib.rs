@@ -64,8 +64,9 @@ pub use read::{parse, parse_data, read};
 pub use recipe::Recipe;
 pub use registry::*;
 pub use strategy::{
-    Finalize, Generations, Member, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
-    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, ViewMode, mean_of_networks,
+    AssistantPlan, AssistantRecipe, Finalize, Generations, Guidance, Member, Outcome, Prepared,
+    PreparedStrategy, Pretraining, Strategy, StrategyContext, StrategyEntry, StrategyOptions,
+    StrategyRecipe, TeacherSetting, TeachingEpoch, ViewMode, mean_of_networks,
     metrics_of_distilled, prepare_checked, warnings,
 };
 pub use teachers::TeacherSource;

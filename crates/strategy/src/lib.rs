@@ -1,6 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod adversarial_logits;
 mod clip;
 mod curriculum;
 mod display;
@@ -12,12 +13,14 @@ mod metric;
 mod mutual;
 mod offline;
 mod optimizer;
+mod oriented;
 mod output;
 mod resolved;
 mod schedule;
 mod self_distillation;
 mod training;
 
+pub use adversarial_logits::*;
 pub use clip::ClippedTerms;
 pub use curriculum::*;
 pub use display::*;
@@ -28,6 +31,7 @@ pub use metric::*;
 pub use mutual::*;
 pub use offline::*;
 pub use optimizer::*;
+pub use oriented::*;
 pub use output::*;
 pub use schedule::*;
 pub use self_distillation::*;

@@ -29,31 +29,14 @@ impl<O: Objective> PerTeacher<O> {
             !objectives.is_empty(),
             "There should be an objective for at least one teacher, but there is none."
         );
-        for objective in &objectives {
-            let views = objective.requirements().views;
-            assert_eq!(
-                views, 1,
-                "An objective for several teachers should require 1 view, but this one requires {views}."
-            );
-        }
+        check_one_view(&objectives);
         Self { objectives }
     }
 }
 
 impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
     fn requirements(&self) -> Requirements {
-        let requirements = |(index, objective): (usize, &O)| {
-            let Requirements {
-                student, teacher, ..
-            } = objective.requirements();
-            Requirements {
-                student,
-                teacher: teacher.of_network(index),
-                ..Requirements::default()
-            }
-        };
-        let all = self.objectives.iter().enumerate().map(requirements);
-        all.fold(Requirements::default(), Requirements::union)
+        requirements_of_each(&self.objectives)
     }
 
     fn forward(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Terms {
@@ -64,34 +47,75 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
             context.teacher.len(),
             self.objectives.len()
         );
-        let share = 1.0 / self.objectives.len() as f64;
-        let mut sums: Vec<Term> = Vec::new();
-        let mut places = BTreeMap::new();
-        for (objective, teacher) in self.objectives.iter().zip(context.teacher) {
-            for term in objective.forward(&context.with_teacher(teacher)) {
-                let value = term.value.mul_scalar(share);
-                match places.get(&term.name) {
-                    None => {
-                        places.insert(term.name.clone(), sums.len());
-                        sums.push(Term { value, ..term });
-                    }
-                    Some(&place) => {
-                        let sum = &mut sums[place];
-                        assert_eq!(
-                            sum.weight, term.weight,
-                            "The weight of a term should be the same for all teachers, but that of `{}` \
-                             differs: give the term another name for one of the teachers.",
-                            term.name
-                        );
-                        sum.value = sum.value.clone().add(value);
-                    }
-                }
+        let each = self.objectives.iter().zip(context.teacher);
+        let terms =
+            each.map(|(objective, teacher)| objective.forward(&context.with_teacher(teacher)));
+        summed(terms, 1.0 / self.objectives.len() as f64)
+    }
+}
+
+/// Checks that each of several objectives requires one view.
+///
+/// # Panics
+///
+/// Panics if one requires several.
+pub(super) fn check_one_view<O: Objective>(objectives: &[O]) {
+    for objective in objectives {
+        let views = objective.requirements().views;
+        assert_eq!(
+            views, 1,
+            "An objective for several teachers should require 1 view, but this one requires {views}."
+        );
+    }
+}
+
+/// Returns the requirements of objectives of one teacher each, in the order of the teachers.
+pub(super) fn requirements_of_each<O: Objective>(objectives: &[O]) -> Requirements {
+    let requirements = |(index, objective): (usize, &O)| {
+        let Requirements {
+            student, teacher, ..
+        } = objective.requirements();
+        Requirements {
+            student,
+            teacher: teacher.of_network(index),
+            ..Requirements::default()
+        }
+    };
+    let all = objectives.iter().enumerate().map(requirements);
+    all.fold(Requirements::default(), Requirements::union)
+}
+
+/// Returns the terms of several objectives, of which those of one name are added up into one term.
+/// Each value is multiplied by `share`.
+///
+/// # Panics
+///
+/// Panics if terms of one name have different weights.
+pub(super) fn summed(all: impl IntoIterator<Item = Terms>, share: f64) -> Terms {
+    let mut sums: Vec<Term> = Vec::new();
+    let mut places = BTreeMap::new();
+    for term in all.into_iter().flatten() {
+        let value = term.value.mul_scalar(share);
+        match places.get(&term.name) {
+            None => {
+                places.insert(term.name.clone(), sums.len());
+                sums.push(Term { value, ..term });
+            }
+            Some(&place) => {
+                let sum: &mut Term = &mut sums[place];
+                assert_eq!(
+                    sum.weight, term.weight,
+                    "The weight of a term should be the same for all teachers, but that of `{}` \
+                     differs: give the term another name for one of the teachers.",
+                    term.name
+                );
+                sum.value = sum.value.clone().add(value);
             }
         }
-        sums.into_iter()
-            .map(Terms::from)
-            .fold(Terms::default(), Terms::and)
     }
+    sums.into_iter()
+        .map(Terms::from)
+        .fold(Terms::default(), Terms::and)
 }
 
 #[cfg(test)]

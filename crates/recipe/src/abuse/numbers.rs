@@ -149,7 +149,19 @@ fn of_strategy(kind: &str, key: &str, value: &str) -> Result<(), String> {
         &format!("strategy.kind={kind}"),
         &format!("strategy.{key}={value}"),
     ];
-    let changes = changes.map(String::as_str);
+    let mut changes = changes.map(String::as_str).to_vec();
+    let mut entries = strategy_entries().into_iter();
+    let entry = entries.find(|entry| entry.catalog.name == kind);
+    let options = (entry.unwrap().read)(Default::default()).unwrap();
+    if options.has_teacher() {
+        changes.push("teacher={ model = 'mlp-8', training = { epochs = 1 } }");
+    }
+    if options.assistants().is_some() && key != "assistants" {
+        changes.push("strategy.assistants=[{ model = 'mlp-8' }]");
+    }
+    if ["assistants", "distillation-oriented"].contains(&kind) {
+        changes.push("loss=[{ kind = 'hard' }, { kind = 'kd' }]");
+    }
     let read = recipe(RECIPE, &changes);
     read.map(drop).map_err(|error| format!("{error:#}"))
 }

@@ -2,7 +2,9 @@ use super::entries::{built, check_taps, in_loss};
 use super::{JointLoss, LossContext, LossEntry, Losses};
 use crate::naming::quoted;
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{BuiltObjective, DynObjective, Objective, PerTeacher, TapSelection};
+use burn_distill::core::{
+    BuiltObjective, DenseGuidance, DynObjective, Objective, PerTeacher, Seed, TapSelection,
+};
 use toml::{Table, Value};
 
 impl Losses {
@@ -18,14 +20,67 @@ impl Losses {
     pub fn build_joint(&self, table: &Table, contexts: &[LossContext]) -> Result<JointLoss> {
         let (loss, rest) = self.take_kind(table)?;
         let kind = quoted(&loss.catalog);
-        ensure!(
-            matches!(table.get("clip"), None | Some(Value::Boolean(false))),
-            "the loss {kind} is clipped, which is possible with one trained teacher only: leave out \
-             `clip`"
-        );
+        check_not_clipped(table, &kind)?;
         if loss.joint {
             return joint(loss, rest, contexts).with_context(|| in_loss(loss));
         }
+        let here = match contexts.len() {
+            1 => "the teacher is a peer".to_string(),
+            count => format!("there are {count} teachers"),
+        };
+        let (name, objectives) = self.for_each_teacher(table, contexts, &here)?;
+        Ok(JointLoss {
+            name,
+            objective: DynObjective::new(PerTeacher::new(objectives)),
+        })
+    }
+
+    /// Builds the term that a `[[loss]]` table describes, for a student with several guides, some
+    /// of which are left out in every step.
+    ///
+    /// The loss is computed for each guide that is kept, and added up. A loss of the targets counts
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`build_joint`](Self::build_joint), and an error if the loss takes all
+    /// teachers at once.
+    pub fn build_guided(
+        &self,
+        table: &Table,
+        contexts: &[LossContext],
+        dropped: usize,
+        seed: Seed,
+    ) -> Result<JointLoss> {
+        if self.is_of_targets(table) {
+            return self.build_joint(table, contexts);
+        }
+        let (loss, _) = self.take_kind(table)?;
+        let kind = quoted(&loss.catalog);
+        ensure!(
+            !loss.joint,
+            "the loss {kind} takes all teachers at once, so that it cannot be added up over those that \
+             are not left out: use a loss between a student and one teacher, such as `soft-target` (KD)"
+        );
+        check_not_clipped(table, &kind)?;
+        let here = "the guides are the teacher and its assistants";
+        let (name, objectives) = self.for_each_teacher(table, contexts, here)?;
+        Ok(JointLoss {
+            name,
+            objective: DynObjective::new(DenseGuidance::new(objectives, dropped, seed.value())),
+        })
+    }
+
+    /// Builds a loss of one teacher for each of several, and returns its name and the objectives.
+    /// `here` says which teachers there are, for an error.
+    fn for_each_teacher(
+        &self,
+        table: &Table,
+        contexts: &[LossContext],
+        here: &str,
+    ) -> Result<(String, Vec<DynObjective>)> {
+        let (loss, _) = self.take_kind(table)?;
+        let kind = quoted(&loss.catalog);
         let losses = contexts.iter().map(|context| self.build(table, context));
         let losses: Vec<_> = losses.collect::<Result<_>>()?;
         let plain = losses
@@ -34,13 +89,9 @@ impl Losses {
         ensure!(
             plain,
             "the loss {kind} has a preparation before the training, or changes the student, which is \
-             possible with one trained teacher only: here {}",
-            match contexts.len() {
-                1 => "the teacher is a peer".to_string(),
-                count => format!("there are {count} teachers"),
-            }
+             possible with one trained teacher only: here {here}"
         );
-        // The average over teachers is computed on the first view.
+        // Several teachers are combined on the first view.
         ensure!(
             losses[0].objective.requirements().views == 1,
             "the loss {kind} is of several views, which is possible with one trained teacher only: leave \
@@ -48,11 +99,18 @@ impl Losses {
         );
         let name = losses[0].name.clone();
         let objectives = losses.into_iter().map(|loss| loss.objective);
-        Ok(JointLoss {
-            name,
-            objective: DynObjective::new(PerTeacher::new(objectives)),
-        })
+        Ok((name, objectives.collect()))
     }
+}
+
+/// Checks that the table of a loss with several teachers does not ask for clipping.
+fn check_not_clipped(table: &Table, kind: &str) -> Result<()> {
+    ensure!(
+        matches!(table.get("clip"), None | Some(Value::Boolean(false))),
+        "the loss {kind} is clipped, which is possible with one trained teacher only: leave out \
+         `clip`"
+    );
+    Ok(())
 }
 
 /// Builds a loss of all teachers at once.

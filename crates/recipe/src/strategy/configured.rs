@@ -1,7 +1,8 @@
 use crate::configure::overlaid;
 use burn_distill::architecture::MultiExitConfig;
 use burn_distill::strategy::{
-    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig,
+    AdversarialDistillerConfig, AdversarialLogitDistillerConfig, DinoObjectiveConfig,
+    DropoutDistillerConfig,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -30,6 +31,7 @@ macro_rules! defaults {
 
 defaults!(
     AdversarialDistillerConfig,
+    AdversarialLogitDistillerConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,
     MultiExitConfig

@@ -1,9 +1,11 @@
-use super::{Prepared, StrategyContext};
+use super::{AssistantPlan, Prepared, PreparedStrategy, StrategyContext, TeacherSetting};
+use crate::input::AnyInput;
 use crate::model::ModelRecipe;
 use crate::naming::quoted;
-use crate::parts::StudentRecipe;
+use crate::parts::{StudentRecipe, TrainingRecipe};
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check};
+use burn_distill::strategy::{DynDistiller, OptimizerConfig};
 use serde::de::{DeserializeOwned, Error};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -78,6 +80,43 @@ pub trait Strategy: StrategyOptions + Check {
     /// Returns whether the recipe has a `[teacher]`, which is trained before the student.
     fn has_teacher(&self) -> bool {
         false
+    }
+
+    /// Returns whether the student is trained by a [`distiller`](Self::distiller) of the strategy,
+    /// with one `[teacher]`.
+    fn has_distiller(&self) -> bool {
+        false
+    }
+
+    /// Creates the distiller of the student and its trained teacher, if the strategy has one.
+    /// Random numbers are drawn from a seeded generator. The metrics are those besides the ones of
+    /// the terms.
+    fn distiller(
+        &self,
+        _setting: TeacherSetting<'_>,
+    ) -> Option<PreparedStrategy<DynDistiller<AnyInput>>> {
+        None
+    }
+
+    /// Returns the optimizer of a [`distiller`](Self::distiller), given that of the student.
+    fn optimizer(&self, student: &OptimizerConfig) -> OptimizerConfig {
+        student.clone()
+    }
+
+    /// Checks the training of the student and the number of terms that are computed from the
+    /// targets and of all others, for a [`distiller`](Self::distiller).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the distiller cannot use them.
+    fn check_distiller(&self, _training: &TrainingRecipe, _terms: [usize; 2]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the networks between the teacher and the student, if the strategy has a teacher and
+    /// such networks.
+    fn assistants(&self) -> Option<AssistantPlan<'_>> {
+        None
     }
 }
 
@@ -192,6 +231,11 @@ impl StrategyRecipe {
     #[cfg(test)]
     pub fn options_of<S: Strategy>(&self) -> Option<&S> {
         (&*self.options as &dyn Any).downcast_ref()
+    }
+
+    /// Returns whether this is the strategy of a recipe without a `[strategy]`.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Returns whether the student is distilled from a `[teacher]`.
@@ -323,7 +367,7 @@ mod tests {
             ("kind = 1", "invalid type: integer `1`, expected a string"),
             (
                 "kind = 'owm'",
-                "unknown variant `owm`, expected one of `offline`, `mutual`, ",
+                "unknown variant `owm`, expected one of `offline`, `assistants`, ",
             ),
             (
                 "kind = 'own'\nshar = 1",

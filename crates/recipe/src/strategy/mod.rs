@@ -4,6 +4,9 @@
 //! options implement [`Strategy`].
 
 mod adversarial_features;
+mod adversarial_logits;
+mod assistant;
+mod assistants;
 mod born_again;
 mod by_itself;
 mod byot;
@@ -14,6 +17,7 @@ mod collaborative;
 mod configured;
 mod context;
 mod cs_kd;
+mod dense_guidance;
 mod dino;
 mod dlb;
 mod entry;
@@ -22,6 +26,7 @@ mod mean_teacher;
 mod mutual;
 mod native_ensemble;
 mod offline;
+mod oriented;
 mod peers;
 mod prepared;
 mod ps_kd;
@@ -33,6 +38,10 @@ mod tf_kd;
 mod towards;
 mod warnings;
 
+pub use assistant::{
+    AssistantPlan, AssistantRecipe, Guidance, TeachingEpoch, check_chain, check_recipe,
+    check_tables_of_one_teacher,
+};
 pub use check::{check_no_teacher, check_numbers, prepare_checked, write_out_terms};
 pub use configured::Configured;
 pub use context::{
@@ -40,14 +49,18 @@ pub use context::{
 };
 pub use entry::{Strategy, StrategyEntry, StrategyOptions, StrategyRecipe};
 pub use peers::mean_of_networks;
-pub use prepared::{Generations, Prepared, Pretraining};
+pub use prepared::{Generations, Prepared, Pretraining, TeacherSetting};
 pub use tables::{TABLES, refuse_tables};
 pub use warnings::warnings;
 
 /// Returns the strategies of the toolkit.
-pub fn entries() -> [StrategyEntry; 16] {
+pub fn entries() -> [StrategyEntry; 20] {
     [
         offline::ENTRY,
+        assistants::ENTRY,
+        dense_guidance::ENTRY,
+        adversarial_logits::ENTRY,
+        oriented::ENTRY,
         mutual::ENTRY,
         collaborative::ENTRY,
         native_ensemble::ENTRY,
@@ -140,7 +153,9 @@ pub mod tests {
 
     #[test]
     fn a_strategy_is_written_as_it_is_read() {
-        for kind in kinds().filter(|entry| entry.name != "offline") {
+        // Strategies with a teacher are read with theirs.
+        let is_plain = |name: &str| !strategy_of(&format!("kind = '{name}'")).is_offline();
+        for kind in kinds().filter(|entry| is_plain(entry.name)) {
             let original = with(&format!("strategy.kind={}", kind.name));
 
             let text = toml::to_string(&original).unwrap();
@@ -809,7 +824,13 @@ pub mod tests {
                 let snippet = snippet.split("```").next().unwrap();
                 // A recipe without a [strategy] needs a teacher.
                 let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
-                let needed = (!snippet.contains("[strategy]")).then_some(teacher);
+                let has_teacher = snippet.contains("[strategy]") && {
+                    let table: toml::Table = snippet.parse().unwrap();
+                    let kind = table["strategy"]["kind"].as_str().unwrap();
+                    strategy_of(&format!("kind = '{kind}'")).is_offline()
+                };
+                let needed = !snippet.contains("[strategy]") || has_teacher;
+                let needed = needed.then_some(teacher);
                 let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(needed).collect();
                 let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
                 let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));
