@@ -9,6 +9,7 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::logit_matching::entry(),
         crate::probability_matching::entry(),
         crate::soft_cross_entropy::entry(),
+        crate::hard_target::entry(),
         crate::reverse_kl::entry(),
         crate::jensen_shannon::entry(),
         crate::total_variation::entry(),
@@ -19,6 +20,7 @@ pub fn losses<I: Input>() -> Vec<LossEntry<I>> {
         crate::learned_temperature::entry(),
         crate::decoupled::entry(),
         crate::normalized::entry(),
+        crate::weighted_soft_labels::entry(),
         crate::proposal_classification::entry(),
         crate::distillation_token::entry(),
         crate::virtual_teacher::entry(),
@@ -47,12 +49,12 @@ mod tests {
     use crate::{
         AdaptiveEnsembleLossConfig, AveragedTeachersLossConfig, BoundedRegressionLossConfig,
         BoundedRegressionTerm, ConfidenceAwareLossConfig, DecoupledLossConfig, DistLossConfig,
-        DistillationTokenLossConfig, EntropyWeightedLossConfig, HeatMapLossConfig,
-        JensenShannonLossConfig, LabelSmoothingLossConfig, LearnedTemperatureConfig,
-        LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig, NormalizedLossConfig,
-        ProbabilityMatchingLossConfig, ProposalClassificationLossConfig, ReverseKlLossConfig,
-        SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
-        TotalVariationLossConfig, VirtualTeacherLossConfig,
+        DistillationTokenLossConfig, EntropyWeightedLossConfig, HardTargetLossConfig,
+        HeatMapLossConfig, JensenShannonLossConfig, LabelSmoothingLossConfig,
+        LearnedTemperatureConfig, LogitMatchingLossConfig, MultiLevelLossConfig, NormKdLossConfig,
+        NormalizedLossConfig, ProbabilityMatchingLossConfig, ProposalClassificationLossConfig,
+        ReverseKlLossConfig, SkewKlLossConfig, SoftCrossEntropyLossConfig, SoftTargetLossConfig,
+        TotalVariationLossConfig, VirtualTeacherLossConfig, WeightedSoftLabelsLossConfig,
     };
     use burn::tensor::Device;
     use burn_distill_core::NamedLoss;
@@ -71,6 +73,7 @@ mod tests {
             [
                 "decoupled",
                 "normalized",
+                "weighted-soft-labels",
                 "proposal-classification",
                 "distillation-token",
                 "virtual-teacher",
@@ -88,6 +91,7 @@ mod tests {
             NamedLoss::name(&LogitMatchingLossConfig::new().init()),
             NamedLoss::name(&ProbabilityMatchingLossConfig::new().init()),
             NamedLoss::name(&SoftCrossEntropyLossConfig::new().init()),
+            NamedLoss::name(&HardTargetLossConfig::new().init()),
             NamedLoss::name(&ReverseKlLossConfig::new().init()),
             NamedLoss::name(&JensenShannonLossConfig::new().init()),
             NamedLoss::name(&TotalVariationLossConfig::new().init()),
@@ -100,6 +104,7 @@ mod tests {
                 .name(),
             NamedLoss::name(&DecoupledLossConfig::new().init()),
             NamedLoss::name(&NormalizedLossConfig::new().init()),
+            NamedLoss::name(&WeightedSoftLabelsLossConfig::new().init()),
             NamedLoss::name(&ProposalClassificationLossConfig::new().init()),
             NamedLoss::name(&DistillationTokenLossConfig::new().init()),
             NamedLoss::name(&VirtualTeacherLossConfig::new().init()),
