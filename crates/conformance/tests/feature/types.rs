@@ -26,6 +26,7 @@ fn types_can_be_shared() {
     assert_shareable::<HintLossConfig>();
     assert_shareable::<HintNormalization>();
     assert_shareable::<HintReduction>();
+    assert_shareable::<LayerProjectionLossConfig>();
     assert_shareable::<NeuronSelectivityLossConfig>();
     assert_shareable::<OverhaulLossConfig>();
     assert_shareable::<Padding>();
@@ -38,6 +39,7 @@ fn types_can_be_shared() {
     assert_shareable::<SelectivityKernel>();
     assert_shareable::<SemanticCalibrationLossConfig>();
     assert_shareable::<SimKdLossConfig>();
+    assert_shareable::<SoftmaxRegressionLossConfig>();
     assert_shareable::<UnevenLayers>();
     assert_shareable::<VidLossConfig>();
 }
