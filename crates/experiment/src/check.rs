@@ -11,9 +11,9 @@ use burn::tensor::Device;
 use burn_distill::core::parameter_count;
 use burn_distill_recipe::text::grouped;
 use burn_distill_recipe::{
-    AnyNetwork, ModelRecipe, Notices, OnnxNetwork, OnnxRecipe, Place, Recipe, Registry,
-    StrategyContext, Task, TeacherRecipe, TeacherSource, check_built, check_file, check_quantized,
-    loss_context, prepare_checked, prepare_without_data, with_inputs,
+    AnyNetwork, AssistantPlan, ModelRecipe, Notices, OnnxNetwork, OnnxRecipe, Place, Recipe,
+    Registry, StrategyContext, Task, TeacherRecipe, TeacherSource, check_built, check_file,
+    check_quantized, loss_context, prepare_checked, prepare_without_data, with_inputs,
 };
 use std::path::Path;
 use toml::{Table, Value};
@@ -61,6 +61,11 @@ pub fn check(recipe: &Recipe, data: &Data, notices: &Notices) -> Result<Checked>
             }
         })
         .collect::<Result<_>>()?;
+    let chain = recipe.strategy.options().assistants();
+    for (place, assistant) in chain.iter().flat_map(AssistantPlan::placed) {
+        let network = build(&assistant.model).at(&format!("{place}.model"))?;
+        describe_network(&place, &assistant.model, &network);
+    }
     let warnings = check_given_weights(recipe, data)?;
     let student = match teachers.first() {
         Some(teacher) => student::prepared(network, teacher, &recipe.student)?,

@@ -10,8 +10,8 @@ use burn_distill::data::{BatchLoader, Repeats, Samples, TrainTestData, Views};
 use burn_distill::interchange::ModelDescription;
 use burn_distill::strategy::TaskSamples;
 use burn_distill_recipe::{
-    AnyDataset, AnyInput, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Place, Recipe, Registry,
-    SourceRecipe, Strategy, Task, TasksRecipe, TeacherRecipe, TrainingRecipe,
+    AnyDataset, AnyInput, AssistantPlan, DataRecipe, OnnxNetwork, OnnxRecipe, OnnxTask, Place,
+    Recipe, Registry, SourceRecipe, Strategy, Task, TasksRecipe, TeacherRecipe, TrainingRecipe,
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -144,6 +144,12 @@ impl Data {
             }
         }
         self.check_two_streams(recipe)?;
+        let chain = recipe.strategy.options().assistants();
+        for (place, assistant) in chain.iter().flat_map(AssistantPlan::placed) {
+            if let Some(training) = &assistant.training {
+                check(&format!("{place}.training"), training, seen)?;
+            }
+        }
         for (index, stage) in recipe.stages.iter().enumerate() {
             if let Some(training) = &stage.training {
                 check(&format!("stage.{index}.training"), training, seen)?;

@@ -205,20 +205,26 @@ impl Experiment<'_> {
 
     /// Returns the identity of the teachers, which a checkpoint records.
     pub fn teacher_identity(&self, seed: u64) -> Result<TeacherIdentity> {
-        let teachers = self.recipe.teachers();
-        if teachers.is_empty() {
+        let files = self.teacher_files(seed)?;
+        if files.is_empty() {
             return self.identity_of(Role::Baseline, seed);
         }
-        let mut weights = Vec::with_capacity(teachers.len());
+        identity_of_files(&files)
+    }
+
+    /// Returns the files of the teachers.
+    pub(super) fn teacher_files(&self, seed: u64) -> Result<Vec<PathBuf>> {
+        let teachers = self.recipe.teachers();
+        let mut files = Vec::with_capacity(teachers.len());
         for (index, teacher) in teachers.into_iter().enumerate() {
             let folder = self.phase_folder(Role::Teacher(index), seed);
             match (teacher.onnx, teacher.weights) {
-                (Some(onnx), _) => weights.extend(onnx.files()?),
-                (None, Some(file)) => weights.push(file),
-                (None, None) => weights.push(folder.join("model.bpk")),
+                (Some(onnx), _) => files.extend(onnx.files()?),
+                (None, Some(file)) => files.push(file),
+                (None, None) => files.push(folder.join("model.bpk")),
             }
         }
-        TeacherIdentity::of_files(&weights).with_context(|| format!("{}", weights[0].display()))
+        Ok(files)
     }
 
     /// Returns the identity of a network of this run as a teacher, which a checkpoint records.
@@ -231,6 +237,11 @@ impl Experiment<'_> {
     pub fn phase_folder(&self, role: Role, seed: u64) -> PathBuf {
         self.folder.join(format!("seed-{seed}")).join(role.name())
     }
+}
+
+/// Returns the identity of the teachers in these files, of which there is at least one.
+pub(super) fn identity_of_files(files: &[PathBuf]) -> Result<TeacherIdentity> {
+    TeacherIdentity::of_files(files).with_context(|| format!("{}", files[0].display()))
 }
 
 /// Returns the metrics of a student that is distilled with these losses, without accuracies if the

@@ -98,6 +98,7 @@ impl Experiment<'_> {
             teacher: Some(self.identity_of(*teacher_role, seed)?),
             metrics: metrics_of_distilled(&terms),
             snapshots: Vec::new(),
+            best_epoch: false,
             distiller: OfflineDistiller::new(
                 student,
                 Frozen::new(teacher.clone()).with_training_mode(plan.training_mode),

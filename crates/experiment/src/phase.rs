@@ -30,6 +30,8 @@ pub struct Phase<'a, M> {
     pub metrics: Vec<MetricKind>,
     /// Epochs after which a snapshot of the network is kept.
     pub snapshots: Vec<usize>,
+    /// Whether the network is that of the epoch with the highest validation accuracy.
+    pub best_epoch: bool,
     pub distiller: M,
     pub finalize: Finalize<M>,
     pub renderer: &'a mut Renderer,
@@ -94,6 +96,7 @@ impl Experiment<'_> {
             .with_teacher(phase.teacher)
             .with_metrics(phase.metrics)
             .with_snapshots(phase.snapshots.clone())
+            .with_best_epoch(phase.best_epoch)
             .with_interrupter(self.stop.interrupter())
             .with_renderer(phase.renderer.take())
             .launch(

@@ -48,6 +48,7 @@ impl Experiment<'_> {
                 teacher: Some(self.identity_of(Role::Pretrained, seed)?),
                 metrics: vec![MetricKind::Loss, MetricKind::Accuracy],
                 snapshots: Vec::new(),
+                best_epoch: false,
                 distiller: OfflineDistiller::without_teacher(
                     pretrained.network,
                     CrossEntropyObjective::new(1.0)

@@ -11,7 +11,10 @@ use burn::module::Module;
 use burn_distill::core::{CrossEntropyObjective, DynNetwork, Frozen, Objective, Seed};
 use burn_distill::interchange::PlacedClasses;
 use burn_distill::strategy::{MetricKind, OfflineDistiller, Snapshots};
-use burn_distill_recipe::{AnyNetwork, OnnxRecipe, TeacherRecipe, TeacherSource, student_of};
+use burn_distill_recipe::{
+    AnyNetwork, OnnxRecipe, TeacherRecipe, TeacherSetting, TeacherSource, TrainingRecipe,
+    student_of,
+};
 
 /// Trained networks of one seed: the teacher, if there is one, the baseline and the distilled
 /// student.
@@ -60,7 +63,10 @@ impl Experiment<'_> {
             }
             [teacher, ..] if self.recipe.strategy.options().without_data().is_some() =>
                 self.distilled_without_data(seed, teacher, renderer)?,
-            [teacher] => self.distilled(seed, teacher, renderer)?,
+            [teacher] => match self.recipe.strategy.options().assistants() {
+                Some(plan) => self.distilled_by_assistants(seed, teacher, &plan, renderer)?,
+                None => self.distilled(seed, teacher, renderer)?,
+            },
             teachers => self.distilled_by_several(seed, teachers, renderer)?,
         });
         let mut trained = trained.into_iter();
@@ -115,6 +121,7 @@ impl Experiment<'_> {
             snapshots: route
                 .flat_map(|route| Snapshots::equally_spaced(route.anchors, epochs))
                 .collect(),
+            best_epoch: self.teaches_by_best_epoch(),
             distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
             finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
@@ -154,6 +161,7 @@ impl Experiment<'_> {
             teacher: None,
             metrics: metrics.into(),
             snapshots: Vec::new(),
+            best_epoch: false,
             distiller: OfflineDistiller::without_teacher(network, CrossEntropyObjective::new(1.0)),
             finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,
@@ -191,6 +199,7 @@ impl Experiment<'_> {
         let networks = (&network, &teacher.network);
         let prepared =
             or_stopped!(self.prepare(seed, &recipe.training, losses, networks, renderer)?);
+        let preparations = prepared.seconds;
         let losses = prepared.losses;
         let network = match student_of(&losses)? {
             Some(student) => student.to_device(self.device),
@@ -202,6 +211,49 @@ impl Experiment<'_> {
         let views = objective.requirements().views;
         let teacher = Frozen::new(teacher.network.clone())
             .with_training_mode(self.recipe.teaches_in_training_mode(0));
+        let options = self.recipe.strategy.options();
+        if options.has_distiller() {
+            let kinds = self.recipe.registry.losses();
+            let tables = self.recipe.losses.iter().zip(&losses);
+            let of_targets = tables.filter(|(table, _)| kinds.is_of_targets(table));
+            let setting = TeacherSetting {
+                student: network,
+                teacher,
+                objective,
+                of_targets: of_targets.map(|(_, loss)| loss.name.clone()).collect(),
+                classes: self.data.task().classes,
+                training: &recipe.training,
+                device: self.device,
+            };
+            // Other random numbers than those of the networks and losses.
+            let seed_of_distiller = Seed::new(seed).network(1).losses();
+            let prepared =
+                burn_distill_recipe::seeded(seed_of_distiller, || options.distiller(setting));
+            let prepared = prepared.context("the strategy has a distiller")?;
+            let training = TrainingRecipe {
+                optimizer: options.optimizer(&recipe.training.optimizer),
+                ..recipe.training.clone()
+            };
+            let trained = self.train(Phase {
+                role: Role::Distilled,
+                seed,
+                model: &recipe.model,
+                training: &training,
+                loaders: self.data.loaders(self.data.for_distilled(&training, seed)?),
+                teacher: Some(self.teacher_identity(seed)?),
+                metrics: metrics.into_iter().chain(prepared.metrics).collect(),
+                snapshots: Vec::new(),
+                best_epoch: false,
+                distiller: prepared.distiller,
+                finalize: prepared.finalize,
+                renderer,
+            })?;
+            let trained = or_stopped!(trained);
+            return Ok(Progress::Done(Trained {
+                seconds: preparations + trained.seconds,
+                ..trained
+            }));
+        }
         let distiller = OfflineDistiller::new(network, teacher, objective);
 
         let trained = or_stopped!(
@@ -218,13 +270,14 @@ impl Experiment<'_> {
                 teacher: Some(self.teacher_identity(seed)?),
                 metrics,
                 snapshots: Vec::new(),
+                best_epoch: false,
                 distiller: clipped(distiller, &losses),
                 finalize: Box::new(|distiller| Ok(distiller.student.into())),
                 renderer,
             })?
         );
         Ok(Progress::Done(Trained {
-            seconds: prepared.seconds + trained.seconds,
+            seconds: preparations + trained.seconds,
             ..trained
         }))
     }

@@ -4,6 +4,8 @@ pub enum Role {
     /// Teacher at this index, counted from 0.
     Teacher(usize),
     Baseline,
+    /// Network between teacher and student, counted from 1.
+    Assistant(usize),
     /// Generation before the last one, counted from 1.
     Generation(usize),
     /// Student after its training without labels.
@@ -18,6 +20,7 @@ impl Role {
             Self::Teacher(0) => "teacher".into(),
             Self::Teacher(index) => format!("teacher-{}", index + 1),
             Self::Baseline => "baseline".into(),
+            Self::Assistant(number) => format!("assistant-{number}"),
             Self::Generation(number) => format!("generation-{number}"),
             Self::Pretrained => "pretrained".into(),
             Self::Distilled => "distilled".into(),
@@ -30,6 +33,7 @@ impl Role {
             Self::Teacher(0) => "the teacher".into(),
             Self::Teacher(index) => format!("teacher {}", index + 1),
             Self::Baseline => "the student (baseline)".into(),
+            Self::Assistant(number) => format!("assistant {number}"),
             Self::Generation(number) => format!("generation {number}"),
             Self::Pretrained => "the pretrained student".into(),
             Self::Distilled => "the distilled student".into(),

@@ -47,6 +47,7 @@ impl Experiment<'_> {
             teacher: Some(self.teacher_identity(seed)?),
             metrics,
             snapshots: Vec::new(),
+            best_epoch: false,
             distiller: OfflineDistiller::new(network, teachers, objective),
             finalize: Box::new(|distiller| Ok(distiller.student.into())),
             renderer,

@@ -29,9 +29,25 @@ pub(crate) struct Adapted<C> {
 /// Builds a loss between pairs of taps, with an adapter for the student's tap. `init` creates the
 /// loss for a tap of the teacher.
 pub(crate) fn adapted<I, C, L>(
-    mut builder: LossBuilder<'_, I>,
+    builder: LossBuilder<'_, I>,
     defaults: Adapted<C>,
     init: impl Fn(&C, &str) -> L,
+) -> Result<BuiltLoss<I>, LossError>
+where
+    I: Input,
+    C: Serialize + DeserializeOwned + Check,
+    L: TapLoss,
+{
+    adapted_by(builder, defaults, |config, teacher| {
+        Ok(init(config, teacher))
+    })
+}
+
+/// Builds a loss like [`adapted`], where `init` may return an error.
+pub(crate) fn adapted_by<I, C, L>(
+    mut builder: LossBuilder<'_, I>,
+    defaults: Adapted<C>,
+    init: impl Fn(&C, &str) -> Result<L, LossError>,
 ) -> Result<BuiltLoss<I>, LossError>
 where
     I: Input,
@@ -54,12 +70,11 @@ where
     let weights = (defaults.weights)(names.len());
     let pairs = names.into_iter().zip(adapters).zip(weights);
     let pairs = pairs.map(|(((student, teacher), adapter), weight)| {
-        let loss = init(&config, &teacher);
-        TapPair::new(student, teacher, loss)
-            .with_adapter(adapter)
-            .with_weight(weight)
+        let loss = init(&config, &teacher)?;
+        let pair = TapPair::new(student, teacher, loss);
+        Ok(pair.with_adapter(adapter).with_weight(weight))
     });
-    builder.tap_pairs(pairs.collect::<Vec<_>>())
+    builder.tap_pairs(pairs.collect::<Result<Vec<_>, LossError>>()?)
 }
 
 /// Creates the adapters for pairs of taps.

@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, Place};
 use super::memory::{NUMBER, fits, trained};
-use super::{Recipe, TeacherRecipe, TeacherSource};
+use super::{AssistantPlan, Recipe, TeacherRecipe, TeacherSource};
 use crate::model::ModelRecipe;
 use crate::registry::{Architecture, Task};
 use anyhow::{Context, Result};
@@ -51,6 +51,13 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         .at(&place)?;
     }
     let student = &recipe.student;
+    let chain = recipe.strategy.options().assistants();
+    for (place, assistant) in chain.iter().flat_map(AssistantPlan::placed) {
+        if let Some(plan) = planned(&assistant.model, &format!("{place}.model"))? {
+            let training = assistant.training.as_ref().unwrap_or(&student.training);
+            check_trained(&plan, &assistant.model, 1, training.batch_size).at(&place)?;
+        }
+    }
     let Some(plan) = planned(&student.model, "student.model")? else {
         return Ok(());
     };

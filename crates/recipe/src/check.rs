@@ -18,7 +18,7 @@ use crate::registry::DatasetSpec;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_distill::core::{Check, Seed, check};
+use burn_distill::core::{Check, Objective, Seed, check};
 use burn_distill::data::{Augmentation, DataError};
 use burn_distill::interchange::KeyMap;
 use std::collections::{BTreeSet, HashSet};
@@ -84,6 +84,12 @@ pub fn check(recipe: &Recipe) -> Result<()> {
         return strategy::check_no_teacher(recipe);
     }
     recipe.first_teacher()?;
+    if let Some(plan) = recipe.strategy.options().assistants() {
+        strategy::check_recipe(recipe, &plan)?;
+    }
+    if recipe.strategy.options().has_distiller() {
+        strategy::check_tables_of_one_teacher(recipe)?;
+    }
     match (recipe.losses.is_empty(), recipe.stages.is_empty()) {
         (true, true) => {
             bail!("there is no loss: give a [[loss]], or [[stage]]s with a [[stage.loss]] each")
@@ -224,7 +230,13 @@ pub fn check_built(
     let [context] = contexts.as_slice() else {
         return check_joint_losses(recipe, &contexts);
     };
+    if let Some(plan) = recipe.strategy.options().assistants() {
+        return strategy::check_chain(recipe, &plan, context);
+    }
     let losses = check_losses(kinds, &recipe.losses, context)?;
+    if recipe.strategy.options().has_distiller() {
+        check_of_distiller(recipe, &losses)?;
+    }
     if recipe.route.is_some() {
         check_anchors(&losses).context("[route]")?;
         stages::check_files(&losses)?;
@@ -255,6 +267,11 @@ fn check_without_validation(recipe: &Recipe) -> Result<()> {
     if let Some((place, _)) = early {
         bail!("`{place}.patience` {NONE}: leave one of them out");
     }
+    let best = recipe.strategy.options().assistants();
+    ensure!(
+        best.is_none_or(|plan| plan.teaching_epoch == TeachingEpoch::Last),
+        "`strategy.teaching_epoch` {NONE}: set it to \"last\", or leave `data.validation` out"
+    );
     let route = recipe.route.as_ref();
     ensure!(
         route.is_none_or(|route| route.by != RouteBy::Hardness),
@@ -326,6 +343,29 @@ fn check_anchors(losses: &[Loss]) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Checks that losses can be used by the distiller of a strategy.
+fn check_of_distiller(recipe: &Recipe, losses: &[Loss]) -> Result<()> {
+    for (index, loss) in losses.iter().enumerate() {
+        let views = loss.objective.requirements().views;
+        let refused = [("clip", loss.is_to_be_clipped()), ("views", views > 1)];
+        for (key, given) in refused {
+            ensure!(
+                !given,
+                "`{}.{key}` is for plain distillation from a [teacher], but the strategy is {}: leave it \
+                 out",
+                loss_place(index),
+                recipe.strategy.quoted()
+            );
+        }
+    }
+    let tables = recipe.losses.iter();
+    let kinds = recipe.registry.losses();
+    let of_targets = tables.filter(|table| kinds.is_of_targets(table)).count();
+    let terms = [of_targets, losses.len() - of_targets];
+    let options = recipe.strategy.options();
+    options.check_distiller(&recipe.student.training, terms)
 }
 
 /// Checks the losses between a student and several teachers.

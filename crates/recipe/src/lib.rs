@@ -67,10 +67,10 @@ pub use read::{parse, parse_data, read};
 pub use recipe::Recipe;
 pub use registry::*;
 pub use strategy::{
-    Finalize, Generations, Member, Outcome, Prepared, PreparedStrategy, Pretraining, Strategy,
-    StrategyContext, StrategyEntry, StrategyOptions, StrategyRecipe, TaskTraining, ViewMode,
-    WithoutData, mean_of_networks, metrics_of_distilled, prepare_checked, prepare_without_data,
-    warnings,
+    AssistantPlan, AssistantRecipe, Finalize, Generations, Guidance, Member, Outcome, Prepared,
+    PreparedStrategy, Pretraining, Strategy, StrategyContext, StrategyEntry, StrategyOptions,
+    StrategyRecipe, TaskTraining, TeacherSetting, TeachingEpoch, ViewMode, WithoutData,
+    mean_of_networks, metrics_of_distilled, prepare_checked, prepare_without_data, warnings,
 };
 pub use teachers::TeacherSource;
 pub use unlabeled::check_file;

@@ -27,7 +27,7 @@ pub struct Recipe {
     /// Student.
     pub student: StudentRecipe,
     /// Strategy: what the student is distilled from.
-    #[serde(skip_serializing_if = "StrategyRecipe::is_offline")]
+    #[serde(skip_serializing_if = "StrategyRecipe::is_default")]
     pub strategy: StrategyRecipe,
     /// Terms of the loss of the distilled student, if it is not trained in stages.
     #[serde(rename = "loss", skip_serializing_if = "Vec::is_empty")]

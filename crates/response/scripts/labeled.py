@@ -54,6 +54,21 @@ def normalized(student, temperature, gamma):
     return [row(s, t, y) for s, t, y in zip(student, TEACHER, LABELS)]
 
 
+def weights_of_labels(student):
+    """1 − exp(−CE_S / CE_T) of every row, at a temperature of 1."""
+    own = (-log_softmax(s)[y] for s, y in zip(student, LABELS))
+    other = (-log_softmax(t)[y] for t, y in zip(TEACHER, LABELS))
+    return [1 - exp(-a / (b + 1e-7)) for a, b in zip(own, other)]
+
+
+def weighted_soft_labels(student, weights, temperature):
+    def row(s, t, w):
+        p, q = log_softmax(t, temperature), log_softmax(s, temperature)
+        return -w * temperature**2 * fsum(exp(a) * b for a, b in zip(p, q))
+
+    return [row(s, t, w) for s, t, w in zip(student, TEACHER, weights)]
+
+
 def cross_entropy(student):
     return [-log_softmax(s)[y] for s, y in zip(student, LABELS)]
 
@@ -146,6 +161,10 @@ if __name__ == "__main__":
     show("normalized, 1, 1.5", lambda s: normalized(s, 1.0, 1.5))
     show("normalized, 3, 3.5", lambda s: normalized(s, 3.0, 3.5))
     print("  rows:", [f"{v:.6f}" for v in normalized(STUDENT, 1.0, 1.5)])
+    weights = weights_of_labels(STUDENT)
+    print("weights of labels:", [f"{v:.6f}" for v in weights])
+    for temperature in (1.0, 2.0, 4.0):
+        show(f"weighted, {temperature}", lambda s: weighted_soft_labels(s, weights, temperature))
     show("virtual teacher", virtual_teacher)
     show("  softened student, T=2", lambda s: virtual_teacher(s, 0.99, 2.0, 2.0))
     print("  rows:", [f"{v:.6f}" for v in virtual_teacher(STUDENT)])

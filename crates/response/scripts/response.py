@@ -36,10 +36,17 @@ def logit_matching(student, teacher, variant="mean", temperature=1.0):
         d = [(a - b) / temperature for a, b in zip(s, t)]
         if variant == "centered":
             d = [value - mean(d) for value in d]
+        if variant == "absolute-sum":
+            return fsum(abs(value) for value in d)
         square = fsum(value**2 for value in d)
         return square / 2 if variant == "half-sum" else square / len(d)
 
     return [row(s, t) for s, t in zip(student, teacher)]
+
+
+def hard_target(student, teacher):
+    predicted = [max(range(len(row)), key=row.__getitem__) for row in teacher]
+    return [-log_softmax(s)[k] for s, k in zip(student, predicted)]
 
 
 def soft_cross_entropy(student, targets, temperature, scale=True, epsilon=0.0):
@@ -97,10 +104,12 @@ if __name__ == "__main__":
     show("limit", lambda s: [v / 2 for v in logit_matching(s, TEACHER, "centered")])
     show("probabilities", lambda s: probability_matching(s, TEACHER))
     show("confidence", lambda s: confidence_weighted(s, TEACHER, LABELS))
-    for variant in ("mean", "half-sum", "centered"):
+    for variant in ("mean", "half-sum", "centered", "absolute-sum"):
         show(f"logits, {variant}", lambda s: logit_matching(s, TEACHER, variant))
         print("  rows:", [f"{v:.6f}" for v in logit_matching(STUDENT, TEACHER, variant)])
     show("logits, T=4", lambda s: logit_matching(s, TEACHER, "mean", 4.0))
+    show("hard targets", lambda s: hard_target(s, TEACHER))
+    print("  rows:", [f"{v:.6f}" for v in hard_target(STUDENT, TEACHER)])
     targets = softmax(TEACHER, 4.0)
     for scale in (True, False):
         show(f"soft CE, T=4, {scale}", lambda s: soft_cross_entropy(s, targets, 4.0, scale))

@@ -58,9 +58,12 @@ pub enum LogitMatchingVariant {
     /// Mean of the squares after the mean of the row is subtracted: a constant added to all logits
     /// does not change a softmax.
     Centered,
+    /// Sum of the absolute differences: the distance `‖student − teacher‖₁`.
+    AbsoluteSum,
 }
 
-/// Logit matching: the squared error between the logits of student and teacher.
+/// Logit matching: the squared error between the logits of student and teacher, or their absolute
+/// distance.
 ///
 /// For every row of `K` classes, with `T` the `temperature`,
 ///
@@ -69,12 +72,14 @@ pub enum LogitMatchingVariant {
 /// L = (1/K) Σₖ dₖ²                   Mean
 /// L = ½ Σₖ dₖ²                       HalfSum
 /// L = (1/K) Σₖ (dₖ − mean(d))²       Centered
+/// L = Σₖ |dₖ|                        AbsoluteSum
 /// ```
 ///
 /// A class that the teacher excludes by a logit of −∞ does not count, neither in the sums nor in
 /// `K`. The teacher is a constant: no gradient flows to it. Half precision is widened to single.
 ///
-/// The gradient grows with the logits without bound. Half of `Centered` is what a
+/// The gradient grows with the logits without bound, except that of `AbsoluteSum`, which is −1, 0 or 1
+/// for each class, divided by `T`. Half of `Centered` is what a
 /// [`SoftTargetLoss`](crate::SoftTargetLoss) tends to as its temperature grows.
 ///
 /// The scripts of Knowledge-Distillation-Zoo add it with a weight of 0.1 to the cross-entropy with
@@ -182,6 +187,7 @@ impl LogitMatchingLoss {
                 let centered = difference.sub(mean).mask_fill(excluded, 0.0);
                 centered.square().sum_dim(1).div(classes)
             }
+            LogitMatchingVariant::AbsoluteSum => difference.abs().sum_dim(1),
         };
         loss.squeeze_dim(1)
     }

@@ -1,6 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod adversarial_logits;
 mod clip;
 mod curriculum;
 mod data_free;
@@ -15,12 +16,14 @@ mod metric;
 mod mutual;
 mod offline;
 mod optimizer;
+mod oriented;
 mod output;
 mod resolved;
 mod schedule;
 mod self_distillation;
 mod training;
 
+pub use adversarial_logits::*;
 pub use clip::ClippedTerms;
 pub use curriculum::*;
 pub use data_free::*;
@@ -34,6 +37,7 @@ pub use metric::*;
 pub use mutual::*;
 pub use offline::*;
 pub use optimizer::*;
+pub use oriented::*;
 pub use output::*;
 pub use schedule::*;
 pub use self_distillation::*;

@@ -90,7 +90,10 @@ where
 
     /// Returns the knowledge of both networks about each required view, and the requirements of the
     /// student.
-    fn views(&self, batch: &Batch<S::Input>) -> (Vec<View<Knowledge, T::Output>>, &TapSelection) {
+    pub(crate) fn views(
+        &self,
+        batch: &Batch<S::Input>,
+    ) -> (Vec<View<Knowledge, T::Output>>, &TapSelection) {
         let Requirements {
             student,
             teacher,
@@ -108,7 +111,7 @@ where
     }
 
     /// Returns the context of a batch from the knowledge of both networks about its views.
-    fn context<'a>(
+    pub(crate) fn context<'a>(
         views: &'a [View<Knowledge, T::Output>],
         batch: &'a Batch<S::Input>,
     ) -> Context<'a, Knowledge, T::Output> {
@@ -119,11 +122,37 @@ where
 
     /// Takes a step in which the gradient of some terms is clipped.
     fn clipped_step(&self, batch: &Batch<S::Input>) -> TrainOutput<DistillationOutput> {
+        let clipped = self.clipped.iter();
+        let selections = clipped.map(|clipped| move |terms| clipped.of(terms));
+        let (output, others, gradients) = self.separate_gradients(
+            batch,
+            |terms| others(terms, &self.clipped),
+            &selections.collect::<Vec<_>>(),
+        );
+        let clipped: Vec<_> = self.clipped.iter().zip(gradients).collect();
+        TrainOutput {
+            grads: add_clipped(others, &clipped, &batch.clock, self),
+            item: output,
+        }
+    }
+
+    /// Computes the output of a step, the gradients of the terms that `main` selects, and those of
+    /// the terms that each of `further` selects.
+    ///
+    /// Each further gradient needs a separate graph: it costs another pass through student and
+    /// objective, which uses the same teacher outputs and parameters, and updates neither running
+    /// statistics nor the memory of an objective.
+    pub(crate) fn separate_gradients(
+        &self,
+        batch: &Batch<S::Input>,
+        main: impl Fn(Terms) -> Terms,
+        further: &[impl Fn(Terms) -> Terms],
+    ) -> (DistillationOutput, GradientsParams, Vec<GradientsParams>) {
         // Copies made before the step, with separate running statistics and memories, since those
         // are to be updated once per batch.
-        let copies = self.clipped.iter().map(|clipped| {
+        let copies = further.iter().map(|select| {
             let copy = (self.student.valid().train(), self.objective.valid().train());
-            (clipped, copy)
+            (select, copy)
         });
         let copies: Vec<_> = copies.collect();
 
@@ -131,25 +160,20 @@ where
         let context = Self::context(&views, batch);
         let terms = self.objective.forward(&context);
         let output = output(terms.clone(), &context);
-        let others = others(terms, &self.clipped).total().backward();
-        let others = GradientsParams::from_grads(others, self);
+        let gradients = main(terms).total().backward();
+        let gradients = GradientsParams::from_grads(gradients, self);
 
-        let clipped = copies.into_iter().map(|(clipped, copy)| {
+        let further = copies.into_iter().map(|(select, copy)| {
             let (student, objective) = &copy;
             for (view, input) in views.iter_mut().zip(&batch.views) {
                 view.student = student.forward_knowledge(input.clone(), requirements);
             }
-            let terms = clipped.of(objective.forward(&Self::context(&views, batch)));
+            let terms = select(objective.forward(&Self::context(&views, batch)));
             // By the ids of the parameters, which are the same in a copy.
-            let gradients = GradientsParams::from_grads(terms.total().backward(), &copy);
-            (clipped, gradients)
+            GradientsParams::from_grads(terms.total().backward(), &copy)
         });
-        let clipped: Vec<_> = clipped.collect();
-
-        TrainOutput {
-            grads: add_clipped(others, &clipped, &batch.clock, self),
-            item: output,
-        }
+        let further: Vec<_> = further.collect();
+        (output, gradients, further)
     }
 }
 
@@ -189,7 +213,7 @@ where
 }
 
 /// Returns the output of a step with these terms of the loss.
-fn output<T: TeacherOutput>(
+pub(crate) fn output<T: TeacherOutput>(
     terms: Terms,
     context: &Context<'_, Knowledge, T>,
 ) -> DistillationOutput {

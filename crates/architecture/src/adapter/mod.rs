@@ -8,6 +8,7 @@ mod factor;
 mod feature;
 mod kind;
 mod link_attention;
+mod logit_discriminator;
 mod semantic_attention;
 
 pub use attention_fusion::*;
@@ -20,4 +21,5 @@ pub use factor::*;
 pub use feature::*;
 pub use kind::*;
 pub use link_attention::*;
+pub use logit_discriminator::*;
 pub use semantic_attention::*;

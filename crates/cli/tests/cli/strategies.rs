@@ -374,27 +374,27 @@ fn metrics_of_a_memory_are_those_of_its_samples() {
 /// Kill a run of a recipe once that training is some epochs old, go on with it, and compare with a
 /// run that was not killed. Then load the result.
 fn check_resume(name: &str, training: &str, changes: &[&str]) {
-    let [whole, killed] = [(), ()].map(|()| tempfile::tempdir().unwrap());
-    assert_success(&run(name, whole.path(), changes, &[]));
+    let [whole_run, killed_run] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    assert_success(&run(name, whole_run.path(), changes, &[]));
 
-    let arguments = arguments(name, killed.path(), changes);
+    let arguments = arguments(name, killed_run.path(), changes);
     let mut child = program(&more_than(&arguments, &[]))
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let training = killed.path().join("seed-0").join(training);
+    let training = killed_run.path().join("seed-0").join(training);
     wait_until("a checkpoint", || {
         checkpointed_epoch(&training).is_some_and(|epoch| epoch > 2)
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!killed.path().join("result.json").exists(), "too late");
+    assert!(!killed_run.path().join("result.json").exists(), "too late");
 
     // The second time, all of it is done.
     for _ in 0..2 {
-        assert_success(&run(name, killed.path(), changes, &["--resume"]));
+        assert_success(&run(name, killed_run.path(), changes, &["--resume"]));
 
-        let [whole, killed] = [&whole, &killed].map(|out| result(out.path()));
+        let [whole, killed] = [&whole_run, &killed_run].map(|out| result(out.path()));
         for network in ["baseline", "distilled"] {
             let [whole, killed] = [&whole, &killed].map(|result| &result[network]["accuracy"]);
             assert_eq!(whole, killed, "{name}: {network}");
@@ -402,6 +402,13 @@ fn check_resume(name: &str, training: &str, changes: &[&str]) {
         assert_eq!(members(&whole).len(), members(&killed).len(), "{name}");
         for ((member, whole), (_, killed)) in members(&whole).iter().zip(members(&killed)) {
             assert_eq!(whole["accuracy"], killed["accuracy"], "{name}: {member}");
+        }
+        let of_seed = |out: &tempfile::TempDir| out.path().join("seed-0");
+        for entry in fs::read_dir(of_seed(&whole_run)).unwrap() {
+            let training = entry.unwrap().file_name();
+            let weights = |out| fs::read(of_seed(out).join(&training).join("model.bpk")).unwrap();
+            let (whole, killed) = (weights(&whole_run), weights(&killed_run));
+            assert!(whole == killed, "{name}: {training:?}");
         }
     }
 }
@@ -425,6 +432,197 @@ fn a_student_killed_while_it_has_no_labels_goes_on_to_the_same_result() {
 #[test]
 fn a_killed_memory_goes_on_to_the_same_result() {
     check_resume("dlb", "distilled", &["student.training.epochs=30"]);
+}
+
+/// A run of a chain of assistants, which are listed in the result.
+fn check_chain(name: &str, changes: &[&str]) -> tempfile::TempDir {
+    let out = tempfile::tempdir().unwrap();
+    let changes = [&["teacher.training.epochs=2", "data.samples=96"], changes].concat();
+    let output = run(name, out.path(), &changes, &[]);
+
+    assert_success(&output);
+    let result = result(out.path());
+    let members = members(&result);
+    let names: Vec<_> = members.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["assistant 1", "assistant 2"], "{name}");
+    for (member, metrics) in members {
+        assert!(metrics["agreement"].as_f64().is_some(), "{member}");
+    }
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("assistant 2"), "{table}");
+    out
+}
+
+#[test]
+fn assistants_learn_from_the_network_before_them_and_teach_the_next() {
+    let out = check_chain("takd", &["student.training.epochs=3"]);
+
+    for [teacher, student] in [
+        ["teacher", "assistant-1"],
+        ["assistant-1", "assistant-2"],
+        ["assistant-2", "distilled"],
+    ] {
+        let said = history(out.path(), teacher, "valid", "Accuracy");
+        let distilled = history(out.path(), student, "valid", "Teacher Accuracy");
+        assert_eq!(distilled, vec![*said.last().unwrap(); 3], "{student}");
+    }
+}
+
+#[test]
+fn the_best_epochs_of_teacher_and_assistants_teach() {
+    let changes = [
+        "strategy.teaching_epoch=best",
+        "teacher.training.epochs=6",
+        "student.training.epochs=6",
+        // So high that the accuracy goes up and down.
+        "student.training.learning_rate={ base = 0.1 }",
+    ];
+    let out = check_chain("takd", &changes);
+
+    for [teacher, student] in [["teacher", "assistant-1"], ["assistant-2", "distilled"]] {
+        let said = history(out.path(), teacher, "valid", "Accuracy");
+        let best = said.iter().copied().fold(0.0, f64::max);
+        let distilled = history(out.path(), student, "valid", "Teacher Accuracy");
+        assert_eq!(distilled, vec![best; 6], "{student}");
+    }
+}
+
+#[test]
+fn the_teacher_and_all_assistants_guide_a_student() {
+    let out = check_chain("dgkd", &["student.training.epochs=2"]);
+
+    // The first assistant has one guide, the student two that are kept of three.
+    for training in ["assistant-1", "assistant-2", "distilled"] {
+        let values = history(out.path(), training, "train", "Loss @ soft-target");
+        assert_eq!(values.len(), 2, "{training}");
+        let loss = history(out.path(), training, "train", "Loss");
+        for (value, loss) in values.iter().zip(loss) {
+            assert!(
+                (value - loss).abs() < 1e-6 * loss,
+                "{training}: {value} {loss}"
+            );
+        }
+    }
+    check_chain(
+        "dgkd",
+        &[
+            "student.training.epochs=1",
+            "loss=[{ kind = 'label-smoothing' }, { kind = 'attention-transfer', weight = 10 }]",
+        ],
+    );
+}
+
+#[test]
+fn killed_chains_go_on_to_the_same_result() {
+    let changes = ["teacher.training.epochs=2", "student.training.epochs=20"];
+    check_resume("takd", "assistant-2", &changes);
+    let best = [&changes[..], &["strategy.teaching_epoch=best"]].concat();
+    check_resume("dgkd", "assistant-1", &best);
+    check_resume("dgkd", "distilled", &changes);
+}
+
+#[test]
+fn a_student_learns_to_deceive_a_discriminator() {
+    let out = tempfile::tempdir().unwrap();
+    let changes = ["teacher.training.epochs=2", "data.labels_per_class=4"];
+    let output = run("adversarial-logits", out.path(), &changes, &[]);
+
+    assert_success(&output);
+    for term in [
+        "cross-entropy",
+        "logit-matching",
+        "adversarial",
+        "discriminator",
+    ] {
+        let values = history(out.path(), "distilled", "train", &format!("Loss @ {term}"));
+        assert!(
+            values.len() == 2 && values.iter().all(|value| value.is_finite()),
+            "{term}"
+        );
+    }
+    // The deployed network is one like the baseline.
+    let result = result(out.path());
+    let [alone, distilled] = ["baseline", "distilled"].map(|of| &result[of]["parameters"]);
+    assert_eq!(alone, distilled);
+}
+
+#[test]
+fn labels_and_teacher_have_separate_momenta() {
+    let out = tempfile::tempdir().unwrap();
+    let short = [
+        "teacher.training.epochs=2",
+        "student.training.learning_rate.base=0.01",
+    ];
+    assert_success(&run("dot", out.path(), &short, &[]));
+    for term in ["cross-entropy", "soft-target"] {
+        let values = history(out.path(), "distilled", "train", &format!("Loss @ {term}"));
+        assert!(
+            values.len() == 2 && values.iter().all(|value| value.is_finite()),
+            "{term}"
+        );
+    }
+
+    for (change, expected) in [
+        (
+            "student.training.optimizer={ kind = 'adam' }",
+            "`student.training.optimizer` should be `{ kind = \"sgd\" }`",
+        ),
+        (
+            "strategy.delta=0.1",
+            "`strategy.delta` should be from 0, at most the momentum, 0.9",
+        ),
+        (
+            "loss=[{ kind = 'kd' }]",
+            "there are 0 of the labels and 1 of the teacher",
+        ),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let output = run("dot", out.path(), &[change], &[]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && stderr.contains(expected),
+            "{change}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn killed_velocities_go_on_to_the_same_result() {
+    let changes = ["teacher.training.epochs=2", "student.training.epochs=30"];
+    check_resume("dot", "distilled", &changes);
+}
+
+#[test]
+fn a_killed_game_goes_on_to_the_same_result() {
+    let changes = ["teacher.training.epochs=2", "student.training.epochs=30"];
+    check_resume("adversarial-logits", "distilled", &changes);
+}
+
+#[test]
+fn a_game_is_refused_with_what_it_cannot_have() {
+    let out = tempfile::tempdir().unwrap();
+    for (change, expected) in [
+        ("route={ anchors = 1 }", "[route] is for plain distillation"),
+        (
+            "loss=[{ kind = 'kd', views = 2 }]",
+            "`loss.0.views` is for plain distillation",
+        ),
+        (
+            "loss=[{ kind = 'hard' }, { kind = 'kd', clip = true }]",
+            "`loss.1.clip` is for plain",
+        ),
+        (
+            "strategy.game.learning_rate=0",
+            "`strategy.game.learning_rate` should be above 0",
+        ),
+    ] {
+        let output = run("adversarial-logits", out.path(), &[change], &[]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && stderr.contains(expected),
+            "{change}: {stderr}"
+        );
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn types_can_be_shared() {
     assert_shareable::<HintReduction>();
     assert_shareable::<MaskedGenerationLossConfig>();
     assert_shareable::<MaskedPart>();
+    assert_shareable::<LayerProjectionLossConfig>();
     assert_shareable::<NeuronSelectivityLossConfig>();
     assert_shareable::<OverhaulLossConfig>();
     assert_shareable::<Padding>();
@@ -43,6 +44,7 @@ fn types_can_be_shared() {
     assert_shareable::<SelectivityKernel>();
     assert_shareable::<SemanticCalibrationLossConfig>();
     assert_shareable::<SimKdLossConfig>();
+    assert_shareable::<SoftmaxRegressionLossConfig>();
     assert_shareable::<UnevenLayers>();
     assert_shareable::<VidLossConfig>();
 }

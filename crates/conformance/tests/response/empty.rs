@@ -18,6 +18,7 @@ fn unlabeled() -> Vec<DynObjective> {
         of_rows(SoftCrossEntropyLossConfig::new().init()),
         of_rows(LogitMatchingLossConfig::new().init()),
         of_rows(ProbabilityMatchingLossConfig::new().init()),
+        of_rows(HardTargetLossConfig::new().init()),
         DynObjective::new(Weighted::of(
             PermutedPredictions::new(soft_target.clone(), 1),
             1.0,
@@ -59,6 +60,7 @@ fn labeled() -> Vec<DynObjective> {
         of_labels(DecoupledLossConfig::new().init()),
         of_labels(StandardizationConfig::new().init(DecoupledLossConfig::new().init())),
         of_labels(NormalizedLossConfig::new().init()),
+        of_labels(WeightedSoftLabelsLossConfig::new().init()),
         of_labels(ProposalClassificationLossConfig::new().init()),
         without_teacher(VirtualTeacherLossConfig::new().init()),
         without_teacher(LabelSmoothingLossConfig::new().init()),

@@ -25,6 +25,9 @@ struct Case {
 enum Kind {
     /// A loss of rows that needs no labels.
     Unlabeled,
+    /// A loss of rows that needs no labels, with another target than the teacher's distribution: a
+    /// student with the logits of its teacher has a gradient.
+    OtherTarget,
     /// A loss of whole batches: a class that both networks exclude is one of its classes.
     Batch,
     /// A loss that needs labels. `any_label`: the label may be a class that both networks exclude.
@@ -86,6 +89,12 @@ fn of_rows<L: LogitLoss>(loss: L) -> Case {
     })
 }
 
+fn of_other_targets<L: LogitLoss>(loss: L) -> Case {
+    Case::new(loss, Kind::OtherTarget, |loss, student, teacher, _| {
+        loss.forward_rows(student, teacher)
+    })
+}
+
 fn of_batches<L: BatchLogitLoss>(loss: L) -> Case {
     Case::new(loss, Kind::Batch, |loss, student, teacher, _| {
         let [rows, _] = student.dims();
@@ -115,6 +124,7 @@ fn cases() -> Vec<Case> {
     let mut cases = vec![
         of_rows(NormKdLossConfig::new().init()),
         of_rows(ProbabilityMatchingLossConfig::new().init()),
+        of_other_targets(HardTargetLossConfig::new().init()),
         of_rows(Chunked::new(soft_target(4.0)).with_chunk_rows(3)),
         of_labels(ProposalClassificationLossConfig::new().init(), false),
         without_teacher(VirtualTeacherLossConfig::new().init()),
@@ -128,6 +138,7 @@ fn cases() -> Vec<Case> {
         LogitMatchingVariant::Mean,
         LogitMatchingVariant::HalfSum,
         LogitMatchingVariant::Centered,
+        LogitMatchingVariant::AbsoluteSum,
     ] {
         let config = LogitMatchingLossConfig::new().with_variant(variant);
         cases.push(of_rows(config.init()));
@@ -155,6 +166,8 @@ fn cases() -> Vec<Case> {
         let normalized = NormalizedLossConfig::new().with_temperature(temperature);
         cases.push(of_labels(decoupled.init(), true));
         cases.push(of_labels(normalized.init(), true));
+        let weighted = WeightedSoftLabelsLossConfig::new().with_temperature(temperature);
+        cases.push(of_labels(weighted.init(), true));
     }
     for variant in [LabelSmoothingVariant::All, LabelSmoothingVariant::Others] {
         let config = LabelSmoothingLossConfig::new().with_variant(variant);
@@ -207,7 +220,7 @@ fn excluded_classes_keep_values_and_gradients_finite() {
     let one = [rows([[1.0, 0.0, 2.0], [0.0, 0.0, 1.0]]), rows(teacher)];
     for case in cases() {
         let any_label = match case.kind {
-            Kind::Unlabeled | Kind::Batch => true,
+            Kind::Unlabeled | Kind::OtherTarget | Kind::Batch => true,
             Kind::Labeled { any_label } => any_label,
             Kind::TeacherFree => continue,
         };
@@ -253,7 +266,7 @@ fn a_class_that_both_exclude_contributes_nothing() {
 fn equal_logits_have_no_gradient() {
     let device = Device::default().autodiff();
     for case in cases() {
-        if case.needs_labels() {
+        if case.needs_labels() || case.kind == Kind::OtherTarget {
             continue;
         }
         let (_, gradient) =

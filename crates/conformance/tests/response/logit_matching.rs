@@ -17,6 +17,12 @@ fn logit_matching() {
         (LogitMatchingVariant::Mean, 4.0, 0.578611474, 0.0850449494),
         (LogitMatchingVariant::HalfSum, 1.0, 23.144459, 3.40179798),
         (LogitMatchingVariant::Centered, 1.0, 7.21748413, 1.20145613),
+        (
+            LogitMatchingVariant::AbsoluteSum,
+            1.0,
+            12.5106242,
+            1.11803399,
+        ),
     ] {
         let config = LogitMatchingLossConfig::new().with_variant(variant);
         let loss = config.with_temperature(temperature).init();
@@ -63,6 +69,7 @@ fn excluded_classes_do_not_count() {
         (LogitMatchingVariant::Mean, 5.0, [1.0, 0.0, 3.0]),
         (LogitMatchingVariant::HalfSum, 5.0, [1.0, 0.0, 3.0]),
         (LogitMatchingVariant::Centered, 1.0, [-1.0, 0.0, 1.0]),
+        (LogitMatchingVariant::AbsoluteSum, 4.0, [1.0, 0.0, 1.0]),
     ] {
         // Excluded by both, and by the teacher only.
         for excluded in [NONE, 7.0] {
@@ -87,6 +94,7 @@ fn a_row_without_a_class_is_zero() {
         LogitMatchingVariant::Mean,
         LogitMatchingVariant::HalfSum,
         LogitMatchingVariant::Centered,
+        LogitMatchingVariant::AbsoluteSum,
     ] {
         let device = Device::default().autodiff();
         let student = Tensor::<2>::from_data([[1.0, 2.0]], &device).require_grad();

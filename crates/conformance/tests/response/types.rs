@@ -25,6 +25,7 @@ fn configurations_survive_json() {
     assert_round_trip(&SkewKlLossConfig::new().with_reverse(true));
     assert_round_trip(&DecoupledLossConfig::new().with_beta(2.0));
     assert_round_trip(&NormalizedLossConfig::new().with_gamma(3.5));
+    assert_round_trip(&WeightedSoftLabelsLossConfig::new().with_temperature(4.0));
     assert_round_trip(&DistLossConfig::new().with_scale_t2(false));
     assert_round_trip(&MultiLevelLossConfig::new().with_confidence(ConfidenceMask::Select));
     assert_round_trip(&StandardizationConfig::new().with_population(true));
@@ -35,6 +36,7 @@ fn configurations_survive_json() {
     assert_round_trip(&LabelSmoothingLossConfig::new().with_variant(LabelSmoothingVariant::Others));
     assert_round_trip(&ProposalClassificationLossConfig::new().with_background(20));
     assert_round_trip(&BoundedRegressionLossConfig::new().with_margin(1.0));
+    assert_round_trip(&HardTargetLossConfig::new());
     assert_round_trip(&HeatMapLossConfig::new());
     assert_round_trip(&PixelWiseLossConfig::new().with_temperature(2.0));
     assert_round_trip(&AveragedTeachersLossConfig::new().with_average(TeacherAverage::Logits));
@@ -79,6 +81,8 @@ fn types_can_be_shared() {
     assert_shareable::<DistillationTokenLossConfig>();
     assert_shareable::<PairedLogProbs>();
     assert_shareable::<LmHead>();
+    assert_shareable::<HardTargetLoss>();
+    assert_shareable::<HardTargetLossConfig>();
     assert_shareable::<HeatMapLoss>();
     assert_shareable::<HeatMapLossConfig>();
     assert_shareable::<HeatMapObjective>();
@@ -135,6 +139,8 @@ fn types_can_be_shared() {
     assert_shareable::<UnknownClass>();
     assert_shareable::<VirtualTeacherLoss>();
     assert_shareable::<VirtualTeacherLossConfig>();
+    assert_shareable::<WeightedSoftLabelsLoss>();
+    assert_shareable::<WeightedSoftLabelsLossConfig>();
 }
 
 #[test]

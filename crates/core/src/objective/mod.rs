@@ -1,5 +1,6 @@
 mod base;
 mod cross_entropy;
+mod dense_guidance;
 mod multi_layer;
 mod named;
 mod new_classes;
@@ -14,6 +15,7 @@ mod views;
 
 pub use base::*;
 pub use cross_entropy::*;
+pub use dense_guidance::*;
 pub use multi_layer::*;
 pub use named::*;
 pub use new_classes::*;

@@ -72,34 +72,44 @@ impl<O: Objective> Objective<Knowledge, Vec<Knowledge>> for PerTeacher<O> {
             context.teacher.len(),
             self.objectives.len()
         );
-        let share = 1.0 / self.objectives.len() as f64;
-        let mut sums: Vec<Term> = Vec::new();
-        let mut places = BTreeMap::new();
-        for (objective, teacher) in self.objectives.iter().zip(context.teacher) {
-            for term in objective.forward(&context.with_teacher(teacher)) {
-                let value = term.value.mul_scalar(share);
-                match places.get(&term.name) {
-                    None => {
-                        places.insert(term.name.clone(), sums.len());
-                        sums.push(Term { value, ..term });
-                    }
-                    Some(&place) => {
-                        let sum = &mut sums[place];
-                        assert_eq!(
-                            sum.weight, term.weight,
-                            "The weight of a term should be the same for all teachers, but that of `{}` \
-                             differs: give the term another name for one of the teachers.",
-                            term.name
-                        );
-                        sum.value = sum.value.clone().add(value);
-                    }
-                }
+        let each = self.objectives.iter().zip(context.teacher);
+        let terms =
+            each.map(|(objective, teacher)| objective.forward(&context.with_teacher(teacher)));
+        summed(terms, 1.0 / self.objectives.len() as f64)
+    }
+}
+
+/// Returns the terms of several objectives, of which those of one name are added up into one term.
+/// Each value is multiplied by `share`.
+///
+/// # Panics
+///
+/// Panics if terms of one name have different weights.
+pub(super) fn summed(all: impl IntoIterator<Item = Terms>, share: f64) -> Terms {
+    let mut sums: Vec<Term> = Vec::new();
+    let mut places = BTreeMap::new();
+    for term in all.into_iter().flatten() {
+        let value = term.value.mul_scalar(share);
+        match places.get(&term.name) {
+            None => {
+                places.insert(term.name.clone(), sums.len());
+                sums.push(Term { value, ..term });
+            }
+            Some(&place) => {
+                let sum: &mut Term = &mut sums[place];
+                assert_eq!(
+                    sum.weight, term.weight,
+                    "The weight of a term should be the same for all teachers, but that of `{}` \
+                     differs: give the term another name for one of the teachers.",
+                    term.name
+                );
+                sum.value = sum.value.clone().add(value);
             }
         }
-        sums.into_iter()
-            .map(Terms::from)
-            .fold(Terms::default(), Terms::and)
     }
+    sums.into_iter()
+        .map(Terms::from)
+        .fold(Terms::default(), Terms::and)
 }
 
 #[cfg(test)]

@@ -154,6 +154,18 @@ fn of_strategy(kind: &str, key: &str, value: &str) -> Result<(), String> {
     if ["fine-tuning", "joint", "lwf", "ewc", "icarl"].contains(&kind) {
         changes.push("tasks.count=2");
     }
+    let mut entries = strategy_entries().into_iter();
+    let entry = entries.find(|entry| entry.catalog.name == kind);
+    let options = (entry.unwrap().read)(Default::default()).unwrap();
+    if options.has_teacher() {
+        changes.push("teacher={ model = 'mlp-8', training = { epochs = 1 } }");
+    }
+    if options.assistants().is_some() && key != "assistants" {
+        changes.push("strategy.assistants=[{ model = 'mlp-8' }]");
+    }
+    if ["assistants", "distillation-oriented"].contains(&kind) {
+        changes.push("loss=[{ kind = 'hard' }, { kind = 'kd' }]");
+    }
     let read = recipe(RECIPE, &changes);
     read.map(drop).map_err(|error| format!("{error:#}"))
 }

@@ -2,7 +2,9 @@ use super::entries::{built, check_taps, in_loss};
 use super::{JointLoss, Loss, LossContext, LossEntry, Losses};
 use crate::naming::quoted;
 use anyhow::{Context, Result, bail, ensure};
-use burn_distill::core::{BuiltObjective, DynObjective, Objective, PerTeacher, TapSelection};
+use burn_distill::core::{
+    BuiltObjective, DenseGuidance, DynObjective, Objective, PerTeacher, Seed, TapSelection,
+};
 use toml::{Table, Value};
 
 impl Losses {
@@ -21,11 +23,11 @@ impl Losses {
             check_unclipped(loss, table)?;
             return joint(loss, rest, contexts).with_context(|| in_loss(loss));
         }
-        let found = match contexts.len() {
+        let here = match contexts.len() {
             1 => "the teacher is a peer".to_string(),
             count => format!("there are {count} teachers"),
         };
-        let losses = self.build_for_each(table, contexts, &found)?;
+        let losses = self.build_for_each(table, contexts, &here)?;
         let name = losses[0].name.clone();
         let objectives = losses.into_iter().map(|loss| loss.objective);
         Ok(JointLoss {
@@ -34,13 +36,50 @@ impl Losses {
         })
     }
 
+    /// Builds the term that a `[[loss]]` table describes, for a student with several guides, some
+    /// of which are left out in every step.
+    ///
+    /// The loss is computed for each guide that is kept, and added up. A loss of the targets counts
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`build_joint`](Self::build_joint), and an error if the loss takes all
+    /// teachers at once.
+    pub fn build_guided(
+        &self,
+        table: &Table,
+        contexts: &[LossContext],
+        dropped: usize,
+        seed: Seed,
+    ) -> Result<JointLoss> {
+        if self.is_of_targets(table) {
+            return self.build_joint(table, contexts);
+        }
+        let (loss, _) = self.take_kind(table)?;
+        let kind = quoted(&loss.catalog);
+        ensure!(
+            !loss.joint,
+            "the loss {kind} takes all teachers at once, so that it cannot be added up over those that \
+             are not left out: use a loss between a student and one teacher, such as `soft-target` (KD)"
+        );
+        let here = "the guides are the teacher and its assistants";
+        let losses = self.build_for_each(table, contexts, here)?;
+        let name = losses[0].name.clone();
+        let objectives = losses.into_iter().map(|loss| loss.objective);
+        Ok(JointLoss {
+            name,
+            objective: DynObjective::new(DenseGuidance::new(objectives, dropped, seed.value())),
+        })
+    }
+
     /// Builds the term of a table, which is not of all teachers at once, for the teacher of each
-    /// context. `found` describes the teachers of the student, for errors.
+    /// context. `here` says which teachers there are, for errors.
     pub(super) fn build_for_each(
         &self,
         table: &Table,
         contexts: &[LossContext],
-        found: &str,
+        here: &str,
     ) -> Result<Vec<Loss>> {
         let (loss, _) = self.take_kind(table)?;
         check_unclipped(loss, table)?;
@@ -53,9 +92,9 @@ impl Losses {
         ensure!(
             plain,
             "the loss {kind} has a preparation before the training, or changes the student, which is \
-             possible with one trained teacher only: here {found}"
+             possible with one trained teacher only: here {here}"
         );
-        // The average over teachers is computed on the first view.
+        // Several teachers are combined on the first view.
         ensure!(
             losses[0].objective.requirements().views == 1,
             "the loss {kind} is of several views, which is possible with one trained teacher only: leave \

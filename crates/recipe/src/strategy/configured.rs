@@ -1,8 +1,8 @@
 use crate::configure::overlaid;
 use burn_distill::architecture::{MultiExitConfig, QuantizationConfig};
 use burn_distill::strategy::{
-    AdversarialDistillerConfig, DinoObjectiveConfig, DropoutDistillerConfig, FisherConfig,
-    TeacherLikeObjectiveConfig,
+    AdversarialDistillerConfig, AdversarialLogitDistillerConfig, DinoObjectiveConfig,
+    DropoutDistillerConfig, FisherConfig, TeacherLikeObjectiveConfig,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,6 +31,7 @@ macro_rules! defaults {
 
 defaults!(
     AdversarialDistillerConfig,
+    AdversarialLogitDistillerConfig,
     DinoObjectiveConfig,
     DropoutDistillerConfig,
     FisherConfig,

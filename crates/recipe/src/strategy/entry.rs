@@ -1,9 +1,13 @@
-use super::{Prepared, StrategyContext, WithoutData};
+use super::{
+    AssistantPlan, Prepared, PreparedStrategy, StrategyContext, TeacherSetting, WithoutData,
+};
+use crate::input::AnyInput;
 use crate::model::ModelRecipe;
 use crate::naming::quoted;
-use crate::parts::StudentRecipe;
+use crate::parts::{StudentRecipe, TrainingRecipe};
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check};
+use burn_distill::strategy::{DynDistiller, OptimizerConfig};
 use serde::de::{DeserializeOwned, Error};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -96,6 +100,43 @@ pub trait Strategy: StrategyOptions + Check {
     /// Then [`WithoutData::prepare`] prepares the training. Default: none, for a student that is
     /// trained on the data.
     fn without_data(&self) -> Option<&dyn WithoutData> {
+        None
+    }
+
+    /// Returns whether the student is trained by a [`distiller`](Self::distiller) of the strategy,
+    /// with one `[teacher]`.
+    fn has_distiller(&self) -> bool {
+        false
+    }
+
+    /// Creates the distiller of the student and its trained teacher, if the strategy has one.
+    /// Random numbers are drawn from a seeded generator. The metrics are those besides the ones of
+    /// the terms.
+    fn distiller(
+        &self,
+        _setting: TeacherSetting<'_>,
+    ) -> Option<PreparedStrategy<DynDistiller<AnyInput>>> {
+        None
+    }
+
+    /// Returns the optimizer of a [`distiller`](Self::distiller), given that of the student.
+    fn optimizer(&self, student: &OptimizerConfig) -> OptimizerConfig {
+        student.clone()
+    }
+
+    /// Checks the training of the student and the number of terms that are computed from the
+    /// targets and of all others, for a [`distiller`](Self::distiller).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the distiller cannot use them.
+    fn check_distiller(&self, _training: &TrainingRecipe, _terms: [usize; 2]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the networks between the teacher and the student, if the strategy has a teacher and
+    /// such networks.
+    fn assistants(&self) -> Option<AssistantPlan<'_>> {
         None
     }
 }
@@ -211,6 +252,11 @@ impl StrategyRecipe {
     #[cfg(test)]
     pub fn options_of<S: Strategy>(&self) -> Option<&S> {
         (&*self.options as &dyn Any).downcast_ref()
+    }
+
+    /// Returns whether this is the strategy of a recipe without a `[strategy]`.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Returns whether the student is distilled from a `[teacher]` on the data.
@@ -347,7 +393,7 @@ mod tests {
             ("kind = 1", "invalid type: integer `1`, expected a string"),
             (
                 "kind = 'owm'",
-                "unknown variant `owm`, expected one of `offline`, `mutual`, ",
+                "unknown variant `owm`, expected one of `offline`, `assistants`, ",
             ),
             (
                 "kind = 'own'\nshar = 1",

@@ -4,6 +4,9 @@
 //! options implement [`Strategy`].
 
 mod adversarial_features;
+mod adversarial_logits;
+mod assistant;
+mod assistants;
 mod born_again;
 mod by_itself;
 mod byot;
@@ -15,6 +18,7 @@ mod configured;
 mod context;
 mod cs_kd;
 mod data_free;
+mod dense_guidance;
 mod dino;
 mod dlb;
 mod entry;
@@ -23,6 +27,7 @@ mod mean_teacher;
 mod mutual;
 mod native_ensemble;
 mod offline;
+mod oriented;
 mod peers;
 mod prepared;
 mod ps_kd;
@@ -37,6 +42,10 @@ mod warnings;
 mod without_data;
 mod zero_shot;
 
+pub use assistant::{
+    AssistantPlan, AssistantRecipe, Guidance, TeachingEpoch, check_chain, check_recipe,
+    check_tables_of_one_teacher,
+};
 pub use check::{
     check_no_teacher, check_numbers, prepare_checked, prepare_without_data, write_out_terms,
 };
@@ -46,7 +55,7 @@ pub use context::{
 };
 pub use entry::{Strategy, StrategyEntry, StrategyOptions, StrategyRecipe};
 pub use peers::mean_of_networks;
-pub use prepared::{Generations, Prepared, Pretraining, TaskTraining};
+pub use prepared::{Generations, Prepared, Pretraining, TaskTraining, TeacherSetting};
 pub use tables::{TABLES, refuse_tables};
 pub use warnings::warnings;
 pub use without_data::{WithoutData, check_without_data};
@@ -55,6 +64,10 @@ pub use without_data::{WithoutData, check_without_data};
 pub fn entries() -> Vec<StrategyEntry> {
     let of_one_training = [
         offline::ENTRY,
+        assistants::ENTRY,
+        dense_guidance::ENTRY,
+        adversarial_logits::ENTRY,
+        oriented::ENTRY,
         mutual::ENTRY,
         collaborative::ENTRY,
         native_ensemble::ENTRY,
@@ -165,7 +178,9 @@ pub mod tests {
 
     #[test]
     fn a_strategy_is_written_as_it_is_read() {
-        for kind in kinds().filter(|entry| entry.name != "offline") {
+        // Strategies with a teacher are read with theirs.
+        let is_plain = |name: &str| !strategy_of(&format!("kind = '{name}'")).is_offline();
+        for kind in kinds().filter(|entry| is_plain(entry.name)) {
             let original = with(&format!("strategy.kind={}", kind.name));
 
             let text = toml::to_string(&original).unwrap();
@@ -846,10 +861,13 @@ pub mod tests {
                 let snippet = snippet.split("```").next().unwrap();
                 // A recipe without a [strategy] needs a teacher.
                 let teacher = "teacher={ model = 'convnet-8', training = { epochs = 1 } }";
-                let without_data = ["\"zero-shot\"", "\"data-free\""];
-                let needs_teacher = !snippet.contains("[strategy]")
-                    || without_data.iter().any(|kind| snippet.contains(kind));
-                let needed = needs_teacher.then_some(teacher);
+                let has_teacher = snippet.contains("[strategy]") && {
+                    let table: toml::Table = snippet.parse().unwrap();
+                    let kind = table["strategy"]["kind"].as_str().unwrap();
+                    strategy_of(&format!("kind = '{kind}'")).has_teacher()
+                };
+                let needed = !snippet.contains("[strategy]") || has_teacher;
+                let needed = needed.then_some(teacher);
                 let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(needed).collect();
                 let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);
                 let recipe = recipe.unwrap_or_else(|error| panic!("{}: {error:#}", page.display()));

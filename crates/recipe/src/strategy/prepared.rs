@@ -1,9 +1,29 @@
 use super::{PreparedStrategy, StrategyContext};
 use crate::input::{AnyInput, AnyNetwork};
+use crate::parts::TrainingRecipe;
 use anyhow::Result;
 use burn::module::ModuleDisplay;
-use burn_distill::core::DynObjective;
+use burn::tensor::Device;
+use burn_distill::core::{DynObjective, Frozen};
 use burn_distill::strategy::{Distillation, DynDistiller, TaskPlan};
+
+/// Student and trained teacher for which a strategy creates its distiller.
+pub struct TeacherSetting<'a> {
+    /// Student.
+    pub student: AnyNetwork,
+    /// Teacher.
+    pub teacher: Frozen<AnyNetwork>,
+    /// Terms of the loss of the student.
+    pub objective: Vec<DynObjective>,
+    /// Names of the terms that are computed from the targets, without a teacher.
+    pub of_targets: Vec<String>,
+    /// Number of classes.
+    pub classes: usize,
+    /// Training of the student.
+    pub training: &'a TrainingRecipe,
+    /// Device of the student.
+    pub device: &'a Device,
+}
 
 /// Trainings that a strategy requires.
 pub enum Prepared {

@@ -20,6 +20,11 @@ pub fn soft(kind: &str, temperature: f64, weight: impl Serialize) -> Table {
     term
 }
 
+/// Returns the table of a loss with its defaults.
+pub fn named(kind: &str, weight: impl Serialize) -> Table {
+    term(kind, weight)
+}
+
 fn term(kind: &str, weight: impl Serialize) -> Table {
     let weight = Value::try_from(weight).expect("A weight is written as TOML.");
     let entries = [("kind", kind.into()), ("weight", weight)];

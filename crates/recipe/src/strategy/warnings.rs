@@ -1,7 +1,7 @@
 //! Warnings about values that a recipe may have, but that have no effect.
 
 use crate::naming::loss_place;
-use crate::{Recipe, TeacherRecipe};
+use crate::{AssistantPlan, Recipe, TeacherRecipe};
 use burn_distill::relation::{self, MultiHeadGraphConfig, MultiHeadGraphLoss};
 use burn_distill::response;
 use burn_distill::strategy::LrSchedule;
@@ -65,6 +65,11 @@ fn unreached(recipe: &Recipe) -> Vec<String> {
     trainings.extend(of_teachers.filter_map(|(index, teacher)| {
         let place = TeacherRecipe::place(index);
         Some((format!("{place}.training"), teacher.training.as_ref()?))
+    }));
+    let chain = recipe.strategy.options().assistants();
+    let of_assistants = chain.iter().flat_map(AssistantPlan::placed);
+    trainings.extend(of_assistants.filter_map(|(place, assistant)| {
+        Some((format!("{place}.training"), assistant.training.as_ref()?))
     }));
     let mut warnings = Vec::new();
     for (place, training) in trainings {

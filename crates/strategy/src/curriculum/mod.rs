@@ -1,4 +1,5 @@
 mod artifacts;
+mod assistants;
 mod base;
 mod error;
 mod generations;
@@ -7,6 +8,7 @@ mod route;
 mod stage;
 
 pub use artifacts::*;
+pub use assistants::*;
 pub use base::*;
 pub use error::*;
 pub use generations::*;

@@ -14,6 +14,7 @@ pub struct Stage {
     pub(super) rate: LearningRateConfig,
     pub(super) trains: Option<ParamGroup>,
     patience: Option<usize>,
+    best_epoch: bool,
     teacher: Option<TeacherIdentity>,
     metrics: Option<Vec<MetricKind>>,
 }
@@ -28,6 +29,7 @@ impl Stage {
             rate: LearningRateConfig::default(),
             trains: None,
             patience: None,
+            best_epoch: false,
             teacher: None,
             metrics: None,
         }
@@ -67,6 +69,13 @@ impl Stage {
         self
     }
 
+    /// Sets whether the saved modules are those of the [epoch with the highest validation
+    /// accuracy](Training::with_best_epoch) instead of the last epoch. Default: `false`.
+    pub fn with_best_epoch(mut self, best_epoch: bool) -> Self {
+        self.best_epoch = best_epoch;
+        self
+    }
+
     /// Sets the teacher that the checkpoints of the stage belong to.
     pub fn with_teacher(mut self, teacher: Option<TeacherIdentity>) -> Self {
         self.teacher = teacher;
@@ -83,6 +92,7 @@ impl Stage {
     pub(super) fn training<M: LearnerModel>(&self, folder: &Path, device: &Device) -> Training<M> {
         let training = Training::new(folder, device, self.epochs)
             .with_patience(self.patience)
+            .with_best_epoch(self.best_epoch)
             .with_teacher(self.teacher.clone());
         match &self.metrics {
             Some(metrics) => training.with_metrics(metrics.iter().cloned()),

@@ -140,6 +140,17 @@ impl OptimizerConfig {
         }
     }
 
+    /// Creates plain gradient descent, without momentum and weight decay, for a strategy that
+    /// computes the steps itself.
+    pub fn descent() -> Self {
+        Self::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            clip_norm: None,
+        }
+    }
+
     /// Sets the weight decay to 0, for a strategy that applies weight decay itself.
     pub fn without_weight_decay(mut self) -> Self {
         let (Self::Sgd { weight_decay, .. }

@@ -1,3 +1,4 @@
+use super::best::BestEpochs;
 use super::checkpoint::{Diverged, EveryEpoch, Part};
 use super::file::{load_module, remove_partials};
 use super::{
@@ -66,6 +67,7 @@ pub struct Training<M: LearnerModel> {
     teacher: Option<TeacherIdentity>,
     metrics: Vec<MetricKind>,
     snapshots: BTreeSet<usize>,
+    best_epoch: bool,
     interrupter: Interrupter,
     renderer: Option<Box<dyn MetricsRenderer>>,
     burn_metrics: Vec<AddMetric<M>>,
@@ -76,7 +78,8 @@ type AddMetric<M> = Box<dyn FnOnce(SupervisedTraining<M>) -> SupervisedTraining<
 
 /// The result of a training.
 pub struct Trained<M> {
-    /// Trained model, in validation mode.
+    /// Trained model, in validation mode: that of the last epoch, or of the
+    /// [best](Training::with_best_epoch) one.
     pub model: M,
     /// Last finished epoch, counted from 1, after which a resume continues.
     pub epoch: usize,
@@ -123,6 +126,7 @@ impl<M: LearnerModel> Training<M> {
             teacher: None,
             metrics: vec![MetricKind::Loss, MetricKind::Accuracy],
             snapshots: BTreeSet::new(),
+            best_epoch: false,
             interrupter: Interrupter::new(),
             renderer: None,
             burn_metrics: Vec::new(),
@@ -167,6 +171,17 @@ impl<M: LearnerModel> Training<M> {
     /// loads.
     pub fn with_snapshots(mut self, epochs: impl IntoIterator<Item = usize>) -> Self {
         self.snapshots = epochs.into_iter().collect();
+        self
+    }
+
+    /// Sets whether the trained model is that of the epoch with the highest validation accuracy,
+    /// the first of equal ones, instead of that of the last epoch. Default: `false`.
+    ///
+    /// Without labels the agreement with the teacher takes the place of the accuracy. The metric
+    /// has to be among those of the [training](Self::with_metrics): without any, the last epoch
+    /// counts. The best model so far is kept as a [snapshot](Snapshots), also over a resume.
+    pub fn with_best_epoch(mut self, best_epoch: bool) -> Self {
+        self.best_epoch = best_epoch;
         self
     }
 
@@ -260,12 +275,24 @@ impl<M: LearnerModel> Training<M> {
                 self.epochs
             );
         }
-        let checkpoints = checkpoints.with_snapshots(snapshots, self.snapshots);
+        let best = self.best_epoch.then(BestEpochs::default);
+        let checkpoints = checkpoints
+            .with_snapshots(snapshots.clone(), self.snapshots)
+            .with_best(best.clone());
 
         let history = History::up_to(&history, finished).map_err(|source| CheckpointError::Io {
             path: history,
             source,
         })?;
+        if let Some(best) = &best {
+            best.load(&history, finished);
+            let removed = checkpoints.remove_later(finished);
+            let removed = removed.and_then(|()| checkpoints.remove_surpassed(finished));
+            removed.map_err(|source| CheckpointError::Io {
+                path: snapshots,
+                source,
+            })?;
+        }
         let patience = self.patience.map(Patience::new);
         if let Some(patience) = &patience {
             patience.load(&history, finished);
@@ -298,6 +325,7 @@ impl<M: LearnerModel> Training<M> {
             .with_interrupter(self.interrupter)
             .with_checkpointing_strategy(EveryEpoch {
                 divergence: divergence.clone(),
+                best: best.clone(),
             })
             .with_custom_checkpointers(
                 checkpoints.part(Part::Model),
@@ -350,8 +378,13 @@ impl<M: LearnerModel> Training<M> {
                 self.epochs
             );
         }
+        let best = best.filter(|_| !stopped).and_then(|best| best.up_to(epoch));
+        let model = match best {
+            Some(best) if best < epoch => Snapshots::of(&self.folder)?.load(best, &result.model)?,
+            _ => result.model,
+        };
         Ok(Trained {
-            model: result.model,
+            model,
             epoch,
             stopped,
             renderer: result.renderer,

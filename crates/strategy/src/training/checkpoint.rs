@@ -1,3 +1,4 @@
+use super::best::{BestEpochs, Value};
 use super::checkpoint_error::CheckpointError;
 use super::file;
 use super::finite::non_finite_in_file;
@@ -58,6 +59,8 @@ pub struct CheckpointFolder {
     teacher: Option<TeacherIdentity>,
     /// Folder of the snapshots, and the epochs that have one.
     snapshots: (PathBuf, BTreeSet<usize>),
+    /// Best epochs so far, the last of which has a snapshot too, if that is requested.
+    best: Option<BestEpochs>,
     /// Table of metrics that belongs to the checkpoints.
     history: Option<PathBuf>,
     /// Receiver of weights that are not finite.
@@ -107,6 +110,7 @@ impl CheckpointFolder {
             folder,
             teacher,
             snapshots: Default::default(),
+            best: None,
             history: None,
             divergence: Divergence::default(),
             parts: Arc::default(),
@@ -117,6 +121,12 @@ impl CheckpointFolder {
     /// Sets the folder of the snapshots, and the epochs that have one.
     pub(super) fn with_snapshots(mut self, folder: PathBuf, epochs: BTreeSet<usize>) -> Self {
         self.snapshots = (folder, epochs);
+        self
+    }
+
+    /// Sets the best epochs so far, if the last of them has a snapshot.
+    pub(super) fn with_best(mut self, best: Option<BestEpochs>) -> Self {
+        self.best = best;
         self
     }
 
@@ -306,13 +316,35 @@ impl CheckpointFolder {
     /// Saves a snapshot of the model, if the epoch has one.
     fn save_snapshot(&self, epoch: usize) -> io::Result<()> {
         let (folder, epochs) = &self.snapshots;
-        if !epochs.contains(&epoch) {
+        let is_best = self.best.as_ref().is_some_and(|best| best.contains(epoch));
+        if !epochs.contains(&epoch) && !is_best {
             return Ok(());
         }
         fs::create_dir_all(folder)?;
         let snapshot = Snapshots::file(folder, epoch);
         fs::copy(self.path(Part::Model, epoch), partial(&snapshot))?;
         publish(&snapshot)
+    }
+
+    /// Removes the snapshots of epochs that were the best one before the best one up to an epoch.
+    ///
+    /// Those of later epochs stay: the parts of several epochs are written at the same time.
+    pub(super) fn remove_surpassed(&self, epoch: usize) -> io::Result<()> {
+        let best = self.best.as_ref().and_then(|best| best.up_to(epoch));
+        let Some(best) = best else {
+            return Ok(());
+        };
+        let (folder, epochs) = &self.snapshots;
+        Snapshots::remove(folder, |kept| kept < best && !epochs.contains(&kept))
+    }
+
+    /// Removes the snapshots of best epochs after an epoch, which a killed program has left.
+    pub(super) fn remove_later(&self, epoch: usize) -> io::Result<()> {
+        if self.best.is_none() {
+            return Ok(());
+        }
+        let (folder, epochs) = &self.snapshots;
+        Snapshots::remove(folder, |kept| kept > epoch && !epochs.contains(&kept))
     }
 
     /// Records that a part is written. With the last part, the epoch becomes the checkpoint.
@@ -344,6 +376,8 @@ impl CheckpointFolder {
         fs::write(partial(&path), text)?;
         self.sync(epoch)?;
         publish(&path)?;
+        // After the manifest: a resume from an earlier epoch needs the best one before it.
+        self.remove_surpassed(epoch)?;
         self.remove_records(|other| other < epoch)
     }
 
@@ -443,6 +477,8 @@ impl<R: Checkpoint> Checkpointer<R> for PartCheckpointer {
 /// removed.
 pub(super) struct EveryEpoch {
     pub divergence: Divergence,
+    /// Best epochs so far, if they are kept.
+    pub best: Option<BestEpochs>,
 }
 
 impl CheckpointingStrategy for EveryEpoch {
@@ -459,6 +495,10 @@ impl CheckpointingStrategy for EveryEpoch {
             Aggregate::Mean,
             &Split::Train,
         );
+        if let Some(best) = &self.best {
+            // Before the checkpoint of the epoch, which then has a snapshot.
+            best.update(epoch, Value::of_store(epoch, store));
+        }
         match self.divergence.get() {
             Some(_) => Vec::new(),
             None => vec![CheckpointingAction::Save],

@@ -1,4 +1,5 @@
 mod base;
+mod best;
 mod checkpoint;
 mod checkpoint_error;
 mod divergence;

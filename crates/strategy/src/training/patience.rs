@@ -1,35 +1,8 @@
 use super::History;
-use crate::MetricKind;
+use super::best::Value;
 use burn::train::EarlyStoppingStrategy;
-use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
+use burn::train::metric::store::EventStoreClient;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Value of an epoch that should rise.
-#[derive(Clone, Copy, Debug)]
-enum Value {
-    Accuracy(f64),
-    Agreement(f64),
-}
-
-impl Value {
-    /// Returns the accuracy, or the agreement where there is none.
-    fn of(read: impl Fn(&str) -> Option<f64>) -> Option<Self> {
-        let of = |metric: MetricKind| read(&metric.to_string());
-        let accuracy = of(MetricKind::Accuracy).map(Self::Accuracy);
-        accuracy.or_else(|| of(MetricKind::Agreement).map(Self::Agreement))
-    }
-
-    /// Returns whether the value is above another one of the same metric.
-    fn is_above(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Accuracy(new), Self::Accuracy(best)) => new > best,
-            (Self::Agreement(new), Self::Agreement(best)) => new > best,
-            // Of an epoch without labels among others with labels.
-            (Self::Accuracy(_), Self::Agreement(_)) => true,
-            (Self::Agreement(_), Self::Accuracy(_)) => false,
-        }
-    }
-}
 
 /// Early stopping of a training whose validation accuracy has not improved for a number of epochs.
 /// Without labels the agreement with the teacher takes the place of the accuracy, if it is among the
@@ -62,8 +35,7 @@ impl Patience {
     /// Reads the validation accuracies of a training up to and including an epoch.
     pub fn load(&self, history: &History, epoch: usize) {
         for epoch in 1..=epoch {
-            let values = history.at(epoch, &Split::Valid);
-            self.update(epoch, Value::of(|metric| values.get(metric).copied()));
+            self.update(epoch, Value::of_history(epoch, history));
         }
     }
 
@@ -96,11 +68,7 @@ impl Patience {
 
 impl EarlyStoppingStrategy for Patience {
     fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
-        let value = Value::of(|metric| {
-            let value = store.find_metric(metric, epoch, Aggregate::Mean, &Split::Valid);
-            value.filter(|value| !value.is_nan())
-        });
-        self.update(epoch, value)
+        self.update(epoch, Value::of_store(epoch, store))
     }
 }
 

@@ -97,21 +97,25 @@ impl Snapshots {
 
     /// Removes all snapshots in a folder. Other files stay.
     pub(super) fn clear(folder: &Path) -> Result<(), CheckpointError> {
-        let removed = match fs::read_dir(folder) {
+        Self::remove(folder, |_| true).map_err(|source| CheckpointError::Io {
+            path: folder.to_path_buf(),
+            source,
+        })
+    }
+
+    /// Removes the snapshots of the epochs for which `of` is true. Other files stay.
+    pub(super) fn remove(folder: &Path, of: impl Fn(usize) -> bool) -> io::Result<()> {
+        match fs::read_dir(folder) {
             Ok(entries) => entries.into_iter().try_for_each(|entry| {
                 let path = entry?.path();
-                match epoch_of(&path) {
-                    Some(_) => fs::remove_file(path),
-                    None => Ok(()),
+                match epoch_of(&path).is_some_and(&of) {
+                    true => fs::remove_file(path),
+                    false => Ok(()),
                 }
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
-        };
-        removed.map_err(|source| CheckpointError::Io {
-            path: folder.to_path_buf(),
-            source,
-        })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Curricula: stages that load artifacts of earlier ones, and routes along anchors.
 
+mod assistants;
 #[path = "../common/mod.rs"]
 mod common;
 mod generations;
