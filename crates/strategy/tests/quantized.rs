@@ -93,12 +93,12 @@ fn batches_of_one_and_without_labels_have_finite_gradients() {
             let targets = match is_labeled {
                 true => {
                     let (classes, _) = whole.targets.class_labels().unwrap();
-                    Targets::classes(classes.slice([0..samples]))
+                    Targets::classes(classes.narrow(0, 0, samples))
                 }
                 false => Targets::Unlabeled,
             };
             let part = Batch {
-                views: vec![whole.view().clone().slice([0..samples])],
+                views: vec![whole.view().clone().narrow(0, 0, samples)],
                 targets,
                 ids: (0..samples).collect(),
                 clock: Clock::start(),

@@ -34,7 +34,7 @@ impl Buckets {
         let filled = match buckets * size - count {
             0 => flat,
             missing => {
-                let last = flat.clone().slice([count - 1..count]);
+                let last = flat.clone().narrow(0, count - 1, 1);
                 Tensor::cat(vec![flat, last.repeat_dim(0, missing)], 0)
             }
         };
@@ -57,7 +57,7 @@ impl Buckets {
         let [buckets, size] = scaled.dims();
         let rows = scaled.mul(self.range).add(self.smallest);
         let flat: Tensor<1> = rows.reshape([buckets * size]);
-        flat.slice([0..self.shape.num_elements()])
+        flat.narrow(0, 0, self.shape.num_elements())
             .reshape(self.shape)
     }
 }

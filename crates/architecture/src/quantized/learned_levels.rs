@@ -106,7 +106,7 @@ impl LearnedLevelsGrid {
 /// the values, whatever the number of levels.
 fn nearest(values: Tensor<2>, levels: Tensor<1>) -> Tensor<2, Int> {
     let distance = |level: usize| {
-        let level = levels.clone().slice([level..level + 1]).reshape([1, 1]);
+        let level = levels.clone().narrow(0, level, 1).reshape([1, 1]);
         values.clone().sub(level).abs()
     };
     let mut least = distance(0);

@@ -53,8 +53,8 @@ fn is_on_grid(data: &TensorData) -> bool {
         .into_data()
         .iter()
         .collect();
-    let pairs = again.iter().zip(&values);
-    pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-6)
+    let mut pairs = again.iter().zip(&values);
+    pairs.all(|(a, b)| (a - b).abs() < 1e-6)
 }
 
 /// Weights of linear layers are quantized in another layout than that of the file.
@@ -156,8 +156,9 @@ fn the_saved_student_is_quantized_and_the_checkpoint_is_not() {
     );
 
     let model = out.path().join("exported");
-    let exported = program(&["export", &folder, "--out", &model.display().to_string()]);
-    assert_success(&{ exported }.output().unwrap());
+    let target = model.display().to_string();
+    let exported = program(&["export", &folder, "--out", &target]).output();
+    assert_success(&exported.unwrap());
     let card = fs::read_to_string(model.join("README.md")).unwrap();
     let row = format!("| Quantization | weights of 2 bits, trained quantized: {packed} bytes");
     assert!(card.contains(&row), "{card}");
