@@ -5,8 +5,8 @@ use super::losses::{check_distinct, check_losses};
 use super::naming::{check_name, loss_place};
 use super::training::check_training;
 use super::{
-    Loss, LossContext, Recipe, RouteBy, TeacherRecipe, TeacherSource, capacity, route, stages,
-    strategy, tasks, unlabeled,
+    Loss, LossContext, Recipe, RouteBy, TeacherRecipe, TeacherSource, TeachingEpoch, capacity,
+    route, stages, strategy, tasks, unlabeled,
 };
 use crate::class_names::ClassNames;
 use crate::input::{AnyNetwork, InputShape};
@@ -256,10 +256,20 @@ fn check_without_validation(recipe: &Recipe) -> Result<()> {
         let place = format!("stage.{index}.training");
         (place, stage.training.clone())
     });
+    let plan = recipe.strategy.options().assistants();
+    let assistants = plan
+        .into_iter()
+        .flat_map(|plan| plan.assistants)
+        .enumerate();
+    let of_assistants = assistants.map(|(index, assistant)| {
+        let place = format!("strategy.assistants.{index}.training");
+        (place, assistant.training.clone())
+    });
     let student = Some(recipe.student.training.clone());
     let mut trainings = of_teachers
         .chain([("student.training".to_string(), student)])
-        .chain(of_stages);
+        .chain(of_stages)
+        .chain(of_assistants);
     let early = trainings.find(|(_, training)| {
         let patience = training.as_ref().map(|training| training.patience);
         patience.flatten().is_some()
@@ -267,9 +277,8 @@ fn check_without_validation(recipe: &Recipe) -> Result<()> {
     if let Some((place, _)) = early {
         bail!("`{place}.patience` {NONE}: leave one of them out");
     }
-    let best = recipe.strategy.options().assistants();
     ensure!(
-        best.is_none_or(|plan| plan.teaching_epoch == TeachingEpoch::Last),
+        plan.is_none_or(|plan| plan.teaching_epoch == TeachingEpoch::Last),
         "`strategy.teaching_epoch` {NONE}: set it to \"last\", or leave `data.validation` out"
     );
     let route = recipe.route.as_ref();
