@@ -530,6 +530,44 @@ mod tests {
     }
 
     #[test]
+    fn the_best_epoch_stays_while_the_parts_of_two_epochs_are_saved_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let best = BestEpochs::default();
+        let snapshots = folder.path().join("snapshots");
+        let checkpoints = CheckpointFolder::new(folder.path().join("checkpoint"), None).unwrap();
+        let checkpoints = checkpoints
+            .with_snapshots(snapshots.clone(), BTreeSet::new())
+            .with_best(Some(best.clone()));
+        let save = |part, epoch| checkpoints.part(part).save(epoch, record()).unwrap();
+
+        best.update(1, Some(Value::Accuracy(50.0)));
+        save(Part::Model, 1);
+        save(Part::Optimizer, 1);
+        // The next epoch ends before the checkpoint of the first is complete, and is better.
+        best.update(2, Some(Value::Accuracy(60.0)));
+        save(Part::Model, 2);
+        save(Part::Scheduler, 1);
+        assert_eq!(files(&snapshots), ["epoch-1.bpk", "epoch-2.bpk"]);
+
+        save(Part::Optimizer, 2);
+        save(Part::Scheduler, 2);
+        assert_eq!(files(&snapshots), ["epoch-2.bpk"]);
+        best.update(3, Some(Value::Accuracy(60.0)));
+        for part in Part::ALL {
+            save(part, 3);
+        }
+        assert_eq!(
+            files(&snapshots),
+            ["epoch-2.bpk"],
+            "the first of equal epochs"
+        );
+
+        // Left by a killed program, which continues after the first epoch.
+        checkpoints.remove_later(1).unwrap();
+        assert_eq!(files(&snapshots), Vec::<String>::new());
+    }
+
+    #[test]
     fn an_epoch_is_a_checkpoint_once_all_its_parts_are_saved() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = CheckpointFolder::new(folder.path(), None).unwrap();
