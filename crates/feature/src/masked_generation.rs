@@ -12,7 +12,7 @@ use burn_distill_core::{
 };
 
 /// Tells these random numbers apart from others with the same seed.
-const PURPOSE: u64 = 0x4d47_44;
+const PURPOSE: u64 = 0x004d_4744;
 
 /// Parts of a map that a mask hides.
 #[derive(Config, Copy, Debug, PartialEq, Eq)]

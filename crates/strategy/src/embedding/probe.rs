@@ -103,8 +103,8 @@ impl LinearProbeConfig {
         LinearProbe {
             mean,
             scale,
-            bias: weights.clone().slice([features..features + 1]),
-            weight: weights.slice([0..features]),
+            bias: weights.clone().narrow(0, features, 1),
+            weight: weights.narrow(0, 0, features),
         }
     }
 }
@@ -235,7 +235,7 @@ mod tests {
         ] {
             let bank = points(&device);
             let probe = LinearProbeConfig::new().with_penalty(penalty).fit(&bank);
-            let probabilities = softmax(probe.forward(bank.vectors), 1).slice([0..3]);
+            let probabilities = softmax(probe.forward(bank.vectors), 1).narrow(0, 0, 3);
 
             probabilities
                 .into_data()
