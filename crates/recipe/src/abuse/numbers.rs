@@ -149,7 +149,10 @@ fn of_strategy(kind: &str, key: &str, value: &str) -> Result<(), String> {
         &format!("strategy.kind={kind}"),
         &format!("strategy.{key}={value}"),
     ];
-    let changes = changes.map(String::as_str);
+    const TEACHER: &str = "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }";
+    let with_teacher = ["zero-shot", "data-free"].contains(&kind);
+    let changes = changes.into_iter().map(String::as_str);
+    let changes: Vec<_> = changes.chain(with_teacher.then_some(TEACHER)).collect();
     let read = recipe(RECIPE, &changes);
     read.map(drop).map_err(|error| format!("{error:#}"))
 }
@@ -162,7 +165,7 @@ fn keys_of_strategy(kind: &str) -> Vec<String> {
     };
     let mut keys = Vec::new();
     for key in keys_at("") {
-        if ["game", "head", "objective", "exits"].contains(&key.as_str()) {
+        if ["game", "head", "objective", "exits", "generator"].contains(&key.as_str()) {
             keys.extend(
                 keys_at(&format!("{key}."))
                     .into_iter()

@@ -837,6 +837,11 @@ pub mod tests {
                 let without_data = ["\"zero-shot\"", "\"data-free\""];
                 let needs_teacher = !snippet.contains("[strategy]")
                     || without_data.iter().any(|kind| snippet.contains(kind));
+                // With as many stages as the student.
+                let teacher = match snippet.contains("[strategy]") {
+                    true => "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }",
+                    false => teacher,
+                };
                 let needed = needs_teacher.then_some(teacher);
                 let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(needed).collect();
                 let recipe = recipe(&format!("{RECIPE}\n{snippet}"), &changes);

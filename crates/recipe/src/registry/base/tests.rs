@@ -243,7 +243,7 @@ fn a_strategy_of_a_program_is_read_and_listed_by_its_names() {
     };
 
     assert_eq!(read("pair"), Ok("twin"));
-    assert!(read("twins").unwrap_err().contains("`dino`, `twin`"));
+    assert!(read("twins").unwrap_err().contains("`data-free`, `twin`"));
     let listed = registry.strategy_catalog();
     assert!(listed.iter().any(|entry| entry.name == "twin"));
     assert_ne!(registry, Registry::standard());
