@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let source = match arguments.next() {
         Some(folder) => DataSource::default().data_dir(folder),
-        None => return Err("expected the folder of MNIST, then `zero-shot` or nothing".into()),
+        None => return Err("expected the folder of MNIST, then `data-free` or nothing".into()),
     };
     let method = arguments.next();
     let device = Device::default();
@@ -45,9 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // From here on, images of MNIST only measure the accuracy.
     drop(train);
     let (student, images) = match method.as_deref() {
-        None => data_free(student, &teacher, &test, &device)?,
-        Some("zero-shot") => zero_shot(student, &teacher, &test, &device)?,
-        Some(other) => return Err(format!("expected `zero-shot` or nothing, got `{other}`").into()),
+        None => zero_shot(student, &teacher, &test, &device)?,
+        Some("data-free") => data_free(student, &teacher, &test, &device)?,
+        Some(other) => return Err(format!("expected `data-free` or nothing, got `{other}`").into()),
     };
 
     let loader = BatchLoader::new(test, 256).device(&device);
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let accuracy = 100.0 * Predictions::of(network, &loader)?.accuracy();
         println!("{name:<8} {accuracy:>6.2} % of the test set of MNIST");
     }
-    let file = format!("{FOLDER}/{}.png", method.as_deref().unwrap_or("data-free"));
+    let file = format!("{FOLDER}/{}.png", method.as_deref().unwrap_or("zero-shot"));
     write_grid(images, &file)?;
     println!("images of the generator: {file}");
     Ok(())
@@ -81,32 +81,6 @@ fn teacher(
     Ok(trained.model.student)
 }
 
-/// DAFL: images that the teacher treats as its training data, for soft targets.
-fn data_free(
-    student: ConvNet,
-    teacher: &ConvNet,
-    test: &ImageDataset,
-    device: &Device,
-) -> Result<(ConvNet, Tensor<4>), Box<dyn Error>> {
-    // The weights of the authors for MNIST.
-    let objective = TeacherLikeObjectiveConfig::new()
-        .with_one_hot(1.0)
-        .with_information_entropy(5.0);
-    let generator = generator().with_tanh(true).with_epsilon(0.8).init(device);
-    let soft = SoftTargetLossConfig::new().with_temperature(1.0).init();
-    let distiller = DataFreeDistillerConfig::new()
-        .with_order(GeneratorOrder::Together {})
-        .with_learning_rate(WeightSchedule::Constant(0.02))
-        .with_clip_norm(None)
-        .with_seed(SEED)
-        .init(
-            (student, teacher.clone()),
-            (generator, objective.init()),
-            ResponseObjective::new(soft, 1.0),
-        );
-    distill("data-free", distiller, 60, test, device)
-}
-
 /// ZSKT: images on which student and teacher disagree, for soft targets and attention maps.
 fn zero_shot(
     student: ConvNet,
@@ -123,6 +97,7 @@ fn zero_shot(
         epochs: EPOCHS,
     };
     let distiller = DataFreeDistillerConfig::new()
+        .with_batch_size(64)
         .with_learning_rate(WeightSchedule::Changing(falling))
         .with_seed(SEED)
         .init(
@@ -137,11 +112,36 @@ fn zero_shot(
                 TapObjective::new(maps, 250.0),
             ),
         );
-    distill("zero-shot", distiller, 15, test, device)
+    distill("zero-shot", distiller, 20, test, device)
+}
+
+/// DAFL: images that the teacher treats as its training data, for soft targets.
+fn data_free(
+    student: ConvNet,
+    teacher: &ConvNet,
+    test: &ImageDataset,
+    device: &Device,
+) -> Result<(ConvNet, Tensor<4>), Box<dyn Error>> {
+    let objective = TeacherLikeObjectiveConfig::new().with_one_hot(1.0);
+    let generator = generator().with_tanh(true).with_epsilon(0.8).init(device);
+    let soft = SoftTargetLossConfig::new().with_temperature(1.0).init();
+    let distiller = DataFreeDistillerConfig::new()
+        .with_batch_size(64)
+        .with_order(GeneratorOrder::Together {})
+        .with_learning_rate(WeightSchedule::Constant(0.002))
+        .with_clip_norm(None)
+        .with_seed(SEED)
+        .init(
+            (student, teacher.clone()),
+            (generator, objective.init()),
+            ResponseObjective::new(soft, 1.0),
+        );
+    distill("data-free", distiller, 120, test, device)
 }
 
 fn generator() -> ImageGeneratorConfig {
-    ImageGeneratorConfig::new(SHAPE).with_width(32)
+    // Small, for a CPU; the authors have a width of 128.
+    ImageGeneratorConfig::new(SHAPE).with_width(16)
 }
 
 /// Trains the student, and returns it with 64 images of the trained generator.
@@ -164,7 +164,7 @@ fn distill<C: GeneratorObjective, O: Objective>(
         ])
         .with_label(name)
         .with_resume(true);
-    let trained = training.launch(distiller, &adam(), &falling(0.002), loaders)?;
+    let trained = training.launch(distiller, &adam(), &falling(0.01), loaders)?;
 
     let DataFreeDistiller {
         student, generator, ..

@@ -158,7 +158,7 @@ fn of_strategy(kind: &str, key: &str, value: &str) -> Result<(), String> {
     let entry = entries.find(|entry| entry.catalog.name == kind);
     let options = (entry.unwrap().read)(Default::default()).unwrap();
     if options.has_teacher() {
-        changes.push("teacher={ model = 'mlp-8', training = { epochs = 1 } }");
+        changes.push("teacher={ model = 'convnet-8-16', training = { epochs = 1 } }");
     }
     if options.assistants().is_some() && key != "assistants" {
         changes.push("strategy.assistants=[{ model = 'mlp-8' }]");
@@ -178,7 +178,7 @@ fn keys_of_strategy(kind: &str) -> Vec<String> {
     };
     let mut keys = Vec::new();
     for key in keys_at("") {
-        if ["game", "head", "objective", "exits", "fisher"].contains(&key.as_str()) {
+        if ["game", "head", "objective", "exits", "fisher", "generator"].contains(&key.as_str()) {
             keys.extend(
                 keys_at(&format!("{key}."))
                     .into_iter()

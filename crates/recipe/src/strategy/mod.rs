@@ -866,6 +866,11 @@ pub mod tests {
                     let kind = table["strategy"]["kind"].as_str().unwrap();
                     strategy_of(&format!("kind = '{kind}'")).has_teacher()
                 };
+                // With as many stages as the student.
+                let teacher = match has_teacher {
+                    true => "teacher={ model = 'convnet-8-16', training = { epochs = 1 } }",
+                    false => teacher,
+                };
                 let needed = !snippet.contains("[strategy]") || has_teacher;
                 let needed = needed.then_some(teacher);
                 let changes: Vec<_> = ["data.name=cifar10"].into_iter().chain(needed).collect();

@@ -4,6 +4,7 @@ use super::context::{PreparedStrategy, StrategyContext, ViewMode, metrics_of_dis
 use crate::Recipe;
 use crate::fault::Place;
 use crate::input::{AnyInput, AnyNetwork};
+use crate::memory::{NUMBER, fits, trained};
 use crate::naming::loss_place;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
@@ -99,6 +100,7 @@ pub fn prepared<C: GeneratorObjective>(
     terms_of_generator: &[&str],
 ) -> Result<PreparedStrategy<DynDistiller<AnyInput>>> {
     config.check().at("student.training")?;
+    check_memory(&generator, config.batch_size).at("strategy.generator")?;
     let (terms, losses) = context.distilled(&student, &teacher)?;
     let distiller = context.draw(|| {
         let generator = generator.init(&Device::flex());
@@ -117,6 +119,26 @@ pub fn prepared<C: GeneratorObjective>(
         finalize: Box::new(|distiller| Ok(distiller.student.into())),
     };
     Ok(prepared.erased())
+}
+
+/// Checks that a generator and its maps for a batch fit into the memory of this machine.
+fn check_memory(generator: &ImageGeneratorConfig, batch_size: usize) -> Result<(), ConfigError> {
+    let ImageGeneratorConfig {
+        image,
+        latents,
+        width,
+        ..
+    } = generator;
+    let [channels, rows, columns] = image.map(|size| size as f64);
+    let (latents, first) = (*latents as f64, *width as f64);
+    let pixels = rows * columns;
+    // A quarter of the size, rounded up, in the first maps.
+    let linear = latents * first * (rows / 4.0).ceil() * (columns / 4.0).ceil();
+    let convolutions = 9.0 * (1.5 * first * first + channels * first / 2.0);
+    // The resized, the convolved, the normalized and the activated maps of half of the channels.
+    let maps = batch_size as f64 * pixels * (4.0 * first + 2.0 * channels);
+    fits("latents", generator.latents, trained(linear))
+        .and_then(|()| fits("width", *width, trained(convolutions) + NUMBER * maps))
 }
 
 impl StrategyContext<'_> {
@@ -245,6 +267,10 @@ mod tests {
                 (
                     [TEACHER, "strategy.generator={ width = 1 }"],
                     "`strategy.generator.width` should be from 2 to 65536, but is 1",
+                ),
+                (
+                    [TEACHER, "strategy.generator={ width = 65536 }"],
+                    "`strategy.generator.width` should be smaller: it needs about",
                 ),
                 (
                     [TEACHER, "strategy.generator={ learning_rate = -1 }"],
