@@ -90,8 +90,9 @@ impl<N: Network> NearestMeans<N> {
 ///
 /// # Reference
 ///
-/// S.-A. Rebuffi, A. Kolesnikov, G. Sperl and C. H. Lampert, [iCaRL](https://arxiv.org/abs/1611.07725),
-/// CVPR 2017: all features are of unit length, and so is every mean of them.
+/// S.-A. Rebuffi, A. Kolesnikov, G. Sperl and C. H. Lampert,
+/// [iCaRL](https://arxiv.org/abs/1611.07725), CVPR 2017: all features are of unit length, and so is
+/// every mean of them.
 pub fn mean_features(features: Tensor<2>) -> Tensor<2> {
     let features = l2_normalize(at_least_f32(features), 1);
     l2_normalize(features.mean_dim(0), 1)

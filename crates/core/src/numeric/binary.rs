@@ -45,7 +45,7 @@ mod tests {
         let grads = loss.clone().sum().backward();
 
         // ln 2; 2 + ln(1 + e⁻²); 0.25 · 1.313262 + 0.75 · 0.313262
-        let expected = TensorData::from([[0.693147, 2.126928, 0.563262]]);
+        let expected = TensorData::from([[std::f32::consts::LN_2, 2.126928, 0.563262]]);
         loss.into_data()
             .assert_approx_eq::<f32>(&expected, Tolerance::default());
         // σ(z) − p

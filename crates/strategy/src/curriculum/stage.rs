@@ -35,6 +35,12 @@ impl Stage {
         }
     }
 
+    /// Sets the number of epochs.
+    pub fn with_epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
     /// Sets the optimizer. Its state starts empty, without the momentum of an earlier stage.
     pub fn with_optimizer(mut self, optimizer: OptimizerConfig) -> Self {
         self.optimizer = optimizer;

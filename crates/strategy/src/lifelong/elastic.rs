@@ -31,7 +31,7 @@ use burn_distill_core::{
 /// use burn_distill_strategy::ElasticWeights;
 ///
 /// let network = NetworkConfig::by_name("mlp-2")?.init([1, 1, 1], 2, &Device::default())?;
-/// let weights = ElasticWeights::new(&network, []);
+/// let weights = ElasticWeights::new(&network, ["heads"]);
 ///
 /// let information = parameter_vector(&network, |_| false).ones_like();
 /// weights.consolidate(&network, information, 0.5);

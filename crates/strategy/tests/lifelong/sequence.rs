@@ -255,6 +255,37 @@ fn frozen_heads_and_fixed_statistics_stay_those_of_the_first_task() {
 }
 
 #[test]
+fn a_warm_up_trains_the_new_head_alone_and_can_be_resumed() {
+    let plan = TaskPlan::new(TaskMethod::Distillation(soft_cross_entropy())).with_warm_up(3);
+    let [whole, stopped] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let expected = learned(whole.path(), plan.clone());
+
+    // The first task has 2 epochs; then the second of the warm-up is not saved.
+    let error = run(stopping(stopped.path(), 4), plan.clone()).unwrap_err();
+    let message = "stopped in stage `task-2-warm-up` after 1 of 3 epochs";
+    assert_eq!(error.to_string(), message);
+    let resumed = learned(stopped.path(), plan);
+
+    assert_eq!(tensors(&resumed.network), tensors(&expected.network));
+    let weights = |stage: &str| {
+        let path = whole.path().join(stage).join("student.bpk");
+        let file = burn_distill_core::WeightsFile::read(&path).unwrap();
+        let tensors = file.tensors();
+        let tensors = tensors.map(|(path, data)| (path.to_string(), data));
+        tensors.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let [first, warm, second] = ["task-1", "task-2-warm-up", "task-2"].map(weights);
+    for (path, data) in &first {
+        assert_eq!(&warm[path], data, "{path} is frozen, statistics too");
+    }
+    assert_ne!(warm["heads.1.weight"], second["heads.1.weight"]);
+    assert_ne!(
+        warm["body.layer.0.conv.weight"],
+        second["body.layer.0.conv.weight"]
+    );
+}
+
+#[test]
 fn tasks_without_some_classes_have_no_network_of_the_original_architecture() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = ClassTasks::new(vec![vec![5, 2]], 10).unwrap();

@@ -1,5 +1,6 @@
 use super::super::{Prepared, Strategy, StrategyContext, StrategyEntry};
 use super::{ExemplarKeys, pool, prepared};
+use crate::numbers::MOST_EPOCHS;
 use anyhow::Result;
 use burn_distill::core::{CatalogEntry, Check, ConfigError, DynObjective, check};
 use burn_distill::response::{ResponseObjective, SoftCrossEntropyLossConfig};
@@ -38,6 +39,8 @@ pub struct LwfRecipe {
     pub freeze_old_heads: bool,
     /// Whether the running statistics stay those of the first task.
     pub fix_statistics: bool,
+    /// Number of epochs in which only the new head is trained, before each task but the first.
+    pub warm_up: usize,
 }
 
 impl Default for LwfRecipe {
@@ -51,6 +54,7 @@ impl Default for LwfRecipe {
             exemplars_per_class: None,
             freeze_old_heads: false,
             fix_statistics: false,
+            warm_up: 0,
         }
     }
 }
@@ -75,6 +79,7 @@ impl Check for LwfRecipe {
     fn check(&self) -> Result<(), ConfigError> {
         self.loss().check()?;
         check::weight("weight", self.weight)?;
+        check::count_in("warm_up", self.warm_up, 0..=MOST_EPOCHS)?;
         self.exemplars().check()
     }
 }
@@ -89,7 +94,8 @@ impl Strategy for LwfRecipe {
         let plan = TaskPlan::new(TaskMethod::Distillation(DynObjective::new(soft)))
             .with_exemplars(self.exemplars().budget())
             .with_frozen_old_heads(self.freeze_old_heads)
-            .with_fixed_statistics(self.fix_statistics);
+            .with_fixed_statistics(self.fix_statistics)
+            .with_warm_up(self.warm_up);
         prepared(context, plan, &self.tap)
     }
 

@@ -73,6 +73,9 @@ pub struct TaskPlan {
     ///
     /// [with_fixed_statistics]: burn_distill_architecture::GrowingNetwork::with_fixed_statistics
     pub fix_statistics: bool,
+    /// Number of epochs in which only the new head learns, before each task but the first: the
+    /// warm-up of the authors of learning without forgetting.
+    pub warm_up: usize,
 }
 
 impl TaskPlan {
@@ -83,6 +86,7 @@ impl TaskPlan {
             exemplars: None,
             freeze_old_heads: false,
             fix_statistics: false,
+            warm_up: 0,
         }
     }
 
@@ -103,6 +107,13 @@ impl TaskPlan {
     /// Sets whether the running statistics stay those of the first task.
     pub fn with_fixed_statistics(mut self, fix: bool) -> Self {
         self.fix_statistics = fix;
+        self
+    }
+
+    /// Sets the number of epochs in which only the new head learns, before each task but the first.
+    /// They are a [stage](crate::Stage) of their own.
+    pub fn with_warm_up(mut self, epochs: usize) -> Self {
+        self.warm_up = epochs;
         self
     }
 

@@ -5,7 +5,7 @@ use crate::{
     OfflineDistiller, Stage, TaskAccuracies, herding,
 };
 use burn::data::dataset::DatasetError;
-use burn::module::Module;
+use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
 use burn_distill_architecture::{GrowingNetwork, NearestMeans, mean_features, with_classifier};
 use burn_distill_core::{Check, Frozen, Network, NetworkMismatch, OldClasses, indices};
@@ -184,7 +184,16 @@ impl<S: Samples> TaskSequence<S> {
         for task in 0..self.samples.tasks.len() {
             let classes = self.samples.tasks.columns(task).len();
             let grown = grow(task, progress.network.valid(), classes);
-            let train = loader(task, self.training_samples(task, &progress));
+            let train = || loader(task, self.training_samples(task, &progress));
+            let grown = match (task, self.plan.warm_up) {
+                (0, _) | (_, 0) => grown,
+                (_, epochs) => {
+                    let name = format!("{}-warm-up", self.stage_name(task));
+                    let stage = stage(task, name).with_epochs(epochs);
+                    self.warm_up(curriculum, stage, grown, train())?
+                }
+            };
+            let train = train();
             let stage = stage(task, self.stage_name(task));
             self.learn(curriculum, stage, grown.clone(), &progress, train)?;
 
@@ -221,6 +230,29 @@ impl<S: Samples> TaskSequence<S> {
         self.samples.train.subset(ids)
     }
 
+    /// Trains only the head of the newest task.
+    fn warm_up<N: Network<Input = S::Input>>(
+        &self,
+        curriculum: &mut Curriculum,
+        stage: Stage,
+        student: GrowingNetwork<N>,
+        train: BatchLoader<ReorderedClasses<S>>,
+    ) -> Result<GrowingNetwork<N>, CurriculumError> {
+        let task = student.heads.len() - 1;
+        let group = ParamGroup::from_regex(format!(r"^student\.{HEADS}\.{task}\."));
+        let stage = stage.with_trains(group.expect("The pattern is a regular expression."));
+        let labels = self.plan.labels(student.classes_of(task).start);
+        let distiller = OfflineDistiller::without_teacher(student.clone(), labels);
+        curriculum.run(stage, distiller, (train, self.validation(task)))?;
+        curriculum.load("student", &student)
+    }
+
+    /// Returns the validation samples of a task.
+    fn validation(&self, task: usize) -> BatchLoader<ReorderedClasses<S>> {
+        let columns = self.samples.tasks.columns(task);
+        BatchLoader::new(self.samples.validation.of_classes(columns), 256)
+    }
+
     fn learn<N: Network<Input = S::Input>>(
         &self,
         curriculum: &mut Curriculum,
@@ -236,11 +268,7 @@ impl<S: Samples> TaskSequence<S> {
         if task > 0 && self.plan.fix_statistics {
             student = student.with_fixed_statistics();
         }
-        let validation = self
-            .samples
-            .validation
-            .of_classes(self.samples.tasks.columns(task));
-        let loaders = (train, BatchLoader::new(validation, 256));
+        let loaders = (train, self.validation(task));
         let old = || Frozen::new(progress.network.clone());
         match (&self.plan.method, task) {
             (TaskMethod::Distillation(objective), 1..) => {
