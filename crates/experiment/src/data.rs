@@ -129,7 +129,7 @@ impl Data {
             {
                 let place = TeacherRecipe::place(index);
                 let known = teacher.known_classes(self.classes());
-                let known = known.with_context(|| place.clone())?;
+                let known = known.at(&place)?;
                 let [samples, _] = self.of_teacher(known.as_deref())?;
                 check(&format!("{place}.training"), training, samples.len())?;
             }

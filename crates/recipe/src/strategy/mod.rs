@@ -11,6 +11,8 @@ mod born_again;
 mod by_itself;
 mod byot;
 mod check;
+mod check_assistants;
+mod check_without_data;
 mod checks;
 mod codistillation;
 mod collaborative;
@@ -42,13 +44,12 @@ mod warnings;
 mod without_data;
 mod zero_shot;
 
-pub use assistant::{
-    AssistantPlan, AssistantRecipe, Guidance, TeachingEpoch, check_chain, check_recipe,
-    check_tables_of_one_teacher,
-};
+pub use assistant::{AssistantPlan, AssistantRecipe, Guidance, TeachingEpoch};
 pub use check::{
     check_no_teacher, check_numbers, prepare_checked, prepare_without_data, write_out_terms,
 };
+pub use check_assistants::{check_chain, check_recipe, check_tables_of_one_teacher};
+pub use check_without_data::check_without_data;
 pub use configured::Configured;
 pub use context::{
     Finalize, Member, Outcome, PreparedStrategy, StrategyContext, ViewMode, metrics_of_distilled,
@@ -58,7 +59,7 @@ pub use peers::mean_of_networks;
 pub use prepared::{Generations, Prepared, Pretraining, TaskTraining, TeacherSetting};
 pub use tables::{TABLES, refuse_tables};
 pub use warnings::warnings;
-pub use without_data::{WithoutData, check_without_data};
+pub use without_data::WithoutData;
 
 /// Returns the strategies of the toolkit.
 pub fn entries() -> Vec<StrategyEntry> {

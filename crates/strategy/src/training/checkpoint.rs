@@ -328,7 +328,7 @@ impl CheckpointFolder {
 
     /// Removes the snapshots of epochs that were the best one before the best one up to an epoch.
     ///
-    /// Those of later epochs stay: the parts of several epochs are written at the same time.
+    /// Snapshots of later epochs stay: the parts of several epochs are written at the same time.
     pub(super) fn remove_surpassed(&self, epoch: usize) -> io::Result<()> {
         let best = self.best.as_ref().and_then(|best| best.up_to(epoch));
         let Some(best) = best else {
