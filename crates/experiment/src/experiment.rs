@@ -110,7 +110,7 @@ impl Experiment<'_> {
     /// given size.
     pub fn losses(
         &self,
-        seed: u64,
+        (seed, stage): (u64, usize),
         (tables, batch_size): (&[Table], usize),
         student: &AnyNetwork,
         teacher: &AnyNetwork,
@@ -120,7 +120,8 @@ impl Experiment<'_> {
         let context = self.loss_context(seed, batch_size, student, teacher)?;
         let context = with_inputs(context, inputs, self.notices_of(seed));
         // Other random numbers than those of the networks.
-        burn_distill_recipe::seeded(Seed::new(seed).losses(), || {
+        let draws = Seed::new(seed).stage_losses(stage).losses();
+        burn_distill_recipe::seeded(draws, || {
             let losses = tables.iter();
             let kinds = self.recipe.registry.losses();
             losses.map(|table| kinds.build(table, &context)).collect()

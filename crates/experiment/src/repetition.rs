@@ -195,7 +195,7 @@ impl Experiment<'_> {
         let recipe = &self.recipe.student;
         let network = self.student(seed, &teacher.network)?;
         let tables = (&self.recipe.losses[..], recipe.training.batch_size);
-        let losses = self.losses(seed, tables, &network, &teacher.network)?;
+        let losses = self.losses((seed, 0), tables, &network, &teacher.network)?;
         let networks = (&network, &teacher.network);
         let prepared =
             or_stopped!(self.prepare(seed, &recipe.training, losses, networks, renderer)?);

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::train::TrainOutput;
 use burn_distill::core::{
-    Batch, CrossEntropyObjective, DynNetwork, DynObjective, Frozen, Network, Objective, Seed,
+    Batch, CrossEntropyObjective, DynNetwork, DynObjective, Frozen, Network, Objective,
     parameter_count,
 };
 use burn_distill::strategy::{
@@ -172,11 +172,12 @@ impl StageRunner<'_> {
         }
         let place = self.curriculum.stages().len();
         let student = self.student()?;
-        let seed = Seed::new(self.seed).stage_losses(place).value();
         let tables = (spec.losses, spec.training.batch_size);
+        // The same labels in each stage, but other random numbers.
+        let draws = (self.seed, place);
         let losses = self
             .experiment
-            .losses(seed, tables, &student, &spec.teacher);
+            .losses(draws, tables, &student, &spec.teacher);
         let networks = (&student, &spec.teacher);
         let prepared = or_stopped!(self.experiment.prepare(
             self.seed,
