@@ -3,7 +3,7 @@ use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use std::cell::RefCell;
 
-/// Statistics of the input of a [batch normalization](crate::batch_norm), and those that its layer
+/// Statistics of the input of a [batch normalization](crate::batch_norm()), and those that its layer
 /// has stored.
 ///
 /// Methods without data look for images whose statistics are the stored ones, which are those of the
@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// Runs a function, and returns beside its result the statistics of every [batch
-/// normalization](crate::batch_norm) that it computes on this thread, in their order.
+/// normalization](crate::batch_norm()) that it computes on this thread, in their order.
 ///
 /// All networks of the toolkit normalize by that function. A layer on which a network of yours calls
 /// burn's `forward` is not observed. Without a call of this function, nothing is computed.

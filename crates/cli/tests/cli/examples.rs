@@ -39,7 +39,7 @@ fn cut_short(recipe: &Table) -> Vec<String> {
         format!("stage.{index}.{key}=1")
     }));
     let strategy = recipe.get("strategy").and_then(Value::as_table);
-    for key in ["epochs", "generations"] {
+    for key in ["epochs", "generations", "pseudo_batches"] {
         if strategy.is_some_and(|strategy| strategy.contains_key(key)) {
             changes.push(format!("strategy.{key}=1"));
         }
