@@ -27,7 +27,7 @@ impl Golden {
         self.0[key].as_f64().unwrap()
     }
 
-    /// Returns all numbers under a key, in order; those of the path itself for an empty key.
+    /// Returns all numbers under a key, in order.
     pub fn numbers(&self, key: &str) -> Vec<f64> {
         fn collect(value: &Value, numbers: &mut Vec<f64>) {
             match value {
@@ -35,12 +35,8 @@ impl Golden {
                 number => numbers.push(number.as_f64().unwrap()),
             }
         }
-        let value = match key {
-            "" => &self.0,
-            key => &self.0[key],
-        };
         let mut numbers = Vec::new();
-        collect(value, &mut numbers);
+        collect(&self.0[key], &mut numbers);
         numbers
     }
 }
