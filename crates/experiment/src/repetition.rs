@@ -12,7 +12,7 @@ use burn_distill::core::{CrossEntropyObjective, DynNetwork, Frozen, Objective, S
 use burn_distill::interchange::PlacedClasses;
 use burn_distill::strategy::{MetricKind, OfflineDistiller, Snapshots};
 use burn_distill_recipe::{
-    AnyNetwork, OnnxRecipe, TeacherRecipe, TeacherSetting, TeacherSource, TrainingRecipe,
+    AnyNetwork, OnnxRecipe, Place, TeacherRecipe, TeacherSetting, TeacherSource, TrainingRecipe,
     student_of,
 };
 
@@ -86,7 +86,7 @@ impl Experiment<'_> {
         renderer: &mut Renderer,
     ) -> Result<Progress<Trained>> {
         let known = recipe.known_classes(self.data.classes());
-        let known = known.with_context(|| TeacherRecipe::place(index))?;
+        let known = known.at(&TeacherRecipe::place(index))?;
         let knowing = |network| knowing(network, known.as_deref(), self.data.classes().len());
         let (model, training) = match recipe.source()? {
             TeacherSource::Trained(model, training) => (model, training),
