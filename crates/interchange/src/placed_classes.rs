@@ -126,7 +126,7 @@ impl<N: Network> Network for PlacedClasses<N> {
         })
     }
 
-    delegate_network!(network: example, normalization);
+    delegate_network!(network: example, normalization, deployed);
 }
 
 delegate_module!([N: Module] PlacedClasses<N>: network, kept: [logits]);

@@ -310,7 +310,7 @@ impl<N: Network<Input = AnyInput>> Network for ViewedNetwork<N> {
         }
     }
 
-    delegate_network!(network: classifier, normalization);
+    delegate_network!(network: classifier, normalization, deployed);
 }
 
 // Not derived, because paths would begin with the name of the field, and records of the inner

@@ -120,7 +120,7 @@ impl<N: Network> Network for NearestMeans<N> {
         Response::Classes(distances.neg())
     }
 
-    delegate_network!(network: example, normalization);
+    delegate_network!(network: example, normalization, deployed);
 }
 
 delegate_module!([N: Network] NearestMeans<N>: network, parts: [means], kept: [tap]);
