@@ -1,7 +1,7 @@
 use super::class_counts::ClassCounts;
 use super::provenance::{DataOrigin, Provenance};
 use super::split::{Parts, Split};
-use super::training_batches::TrainingBatches;
+use super::training_batches::{Loader, TrainingBatches};
 use anyhow::{Context, Result, ensure};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
@@ -15,9 +15,6 @@ use burn_distill_recipe::{
 };
 use std::collections::HashSet;
 use std::sync::OnceLock;
-
-/// Loader of the data of an experiment.
-pub type Loader = BatchLoader<AnyDataset>;
 
 /// Samples per batch where nothing is trained.
 const EVALUATION_BATCH: usize = 256;

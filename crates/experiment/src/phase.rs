@@ -1,8 +1,7 @@
-use super::data::Loader;
 use super::diverged::Subject;
 use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember};
 use super::role::Role;
-use super::training_batches::TrainingBatches;
+use super::training_batches::{Loader, TrainingBatches};
 use super::weights::{load, save};
 use anyhow::{Context, Result, anyhow, bail};
 use burn_distill::core::Network;

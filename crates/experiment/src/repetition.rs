@@ -1,10 +1,10 @@
 use super::clip::clipped;
-use super::data::Loader;
 use super::diverged::{Subject, noted};
 use super::experiment::{Experiment, Progress, Renderer, Trained, metrics, or_stopped};
 use super::given_teacher::GivenTeacher;
 use super::phase::Phase;
 use super::role::Role;
+use super::training_batches::Loader;
 use anyhow::{Context, Result};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;

@@ -1,11 +1,10 @@
 //! The student, distilled by a strategy other than that of a `[teacher]` on the data.
 
-use super::data::Loader;
 use super::experiment::{Experiment, Progress, Renderer, Trained, measured};
 use super::phase::Phase;
 use super::role::Role;
 use super::strategy_context::strategy_context;
-use super::training_batches::TrainingBatches;
+use super::training_batches::{Loader, TrainingBatches};
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;

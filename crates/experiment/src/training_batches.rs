@@ -1,9 +1,12 @@
-use super::data::Loader;
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn_distill::core::Batch;
+use burn_distill::data::BatchLoader;
 use burn_distill::strategy::{EpochLoader, PseudoBatches};
-use burn_distill_recipe::AnyInput;
+use burn_distill_recipe::{AnyDataset, AnyInput};
 use std::sync::Arc;
+
+/// Loader of the data of an experiment.
+pub type Loader = BatchLoader<AnyDataset>;
 
 /// Batches of a training.
 pub enum TrainingBatches {
