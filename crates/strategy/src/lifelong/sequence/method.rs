@@ -63,11 +63,11 @@ pub struct TaskPlan {
     pub method: TaskMethod,
     /// Number of samples of earlier tasks that are learned again with each task; none without it.
     pub exemplars: Option<ExemplarBudget>,
-    /// Whether the heads of earlier tasks are [excluded](burn_distill_architecture::GrowingNetwork::with_frozen_old_heads) from the training
-    /// of later ones.
+    /// Whether the heads of earlier tasks are excluded from the training of later ones, by
+    /// [`GrowingNetwork::with_frozen_old_heads`](burn_distill_architecture::GrowingNetwork::with_frozen_old_heads).
     pub freeze_old_heads: bool,
-    /// Whether the running statistics of normalization layers [stay](burn_distill_architecture::GrowingNetwork::with_fixed_statistics) those
-    /// of the first task.
+    /// Whether the running statistics of normalization layers stay those of the first task, by
+    /// [`GrowingNetwork::with_fixed_statistics`](burn_distill_architecture::GrowingNetwork::with_fixed_statistics).
     pub fix_statistics: bool,
     /// Number of epochs in which only the new head learns, before each task but the first: the
     /// warm-up of the authors of learning without forgetting.
