@@ -63,12 +63,12 @@ pub struct TaskPlan {
     pub method: TaskMethod,
     /// Number of samples of earlier tasks that are learned again with each task; none without it.
     pub exemplars: Option<ExemplarBudget>,
-    /// Whether the heads of earlier tasks are [excluded](with_frozen_old_heads) from the training
+    /// Whether the heads of earlier tasks are [excluded][with_frozen_old_heads] from the training
     /// of later ones.
     ///
     /// [with_frozen_old_heads]: burn_distill_architecture::GrowingNetwork::with_frozen_old_heads
     pub freeze_old_heads: bool,
-    /// Whether the running statistics of normalization layers [stay](with_fixed_statistics) those
+    /// Whether the running statistics of normalization layers [stay][with_fixed_statistics] those
     /// of the first task.
     ///
     /// [with_fixed_statistics]: burn_distill_architecture::GrowingNetwork::with_fixed_statistics
