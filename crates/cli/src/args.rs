@@ -248,7 +248,8 @@ pub struct EvalArgs {
     /// Evaluate on all samples of other data, not only on its test samples.
     #[arg(long, requires = "data")]
     pub all: bool,
-    /// Round the weights to this number of bits first, from 1 to 16, as without a quantized training.
+    /// Round the weights to this number of bits (1 to 16) before the evaluation, on the uniform grid of
+    /// `student.quantization`.
     #[arg(long)]
     pub bits: Option<usize>,
     /// The seed of the student of a run. Default: the first seed of the run.

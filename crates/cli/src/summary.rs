@@ -4,6 +4,7 @@ use crate::percent::percent;
 use crate::table::{self, Column};
 use crate::task_table::of_tasks;
 use burn_distill_experiment::{ExperimentResult, StageResult, Statistics};
+use burn_distill_recipe::TeachingEpoch;
 use burn_distill_recipe::text::grouped;
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -75,12 +76,28 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     let [train, _, test] = result.info.samples;
     let stages = of_stages(&result.stages);
     let tasks = of_tasks(result.tasks.as_ref());
+    let options = recipe.strategy.options();
+    let best = options.assistants().map(|plan| plan.teaching_epoch);
+    let epoch = match best {
+        Some(TeachingEpoch::Best) => "last epoch, and best epoch of the networks that teach",
+        _ => "last epoch",
+    };
+    let seen = match options.without_data() {
+        Some(_) => "The student has seen no sample".to_string(),
+        None => format!(
+            "The student has {train} training samples, {} of them labeled",
+            result.info.labels
+        ),
+    };
+    let embeddings = of_embeddings(result);
+    let conclusion = match embeddings.is_empty() || recipe.trains_classifier() {
+        true => conclusion(result) + &embeddings,
+        // Its accuracy says nothing.
+        false => embeddings,
+    };
     format!(
-        "{table}\n{stages}{tasks}{test} test samples, last epoch, seeds {:?}.\n\
-         The student has {train} training samples, {} of them labeled.\n{}",
-        result.info.seeds,
-        result.info.labels,
-        conclusion(result) + &of_embeddings(result)
+        "{table}\n{stages}{tasks}{test} test samples, {epoch}, seeds {:?}.\n{seen}.{conclusion}",
+        result.info.seeds
     )
 }
 
@@ -102,11 +119,14 @@ fn of_embeddings(result: &ExperimentResult) -> String {
     let gains: Vec<_> = gains.into_iter().flatten().collect();
     match gains.is_empty() {
         true => String::new(),
-        false => format!("\nOf its embeddings it changes {}.", gains.join(", and ")),
+        false => format!(
+            "\nDistillation changes, on the student's embeddings, {}.",
+            gains.join(", and ")
+        ),
     }
 }
 
-/// Returns the effect of the distillation in a sentence.
+/// Returns the effect of the distillation in a line.
 fn conclusion(result: &ExperimentResult) -> String {
     let distilled = &result.distilled;
     let baseline = result.baseline.as_ref();
@@ -115,11 +135,11 @@ fn conclusion(result: &ExperimentResult) -> String {
         let gain = 100.0 * (distilled.mean - baseline.mean);
         if result.tasks.is_some() {
             return format!(
-                "Learning one task after another changes the student's accuracy by {gain:+.2} points, \
+                "\nLearning one task after another changes the student's accuracy by {gain:+.2} points, \
                  compared to all classes at once (baseline)."
             );
         }
-        return format!("Distillation changes the student's accuracy by {gain:+.2} points.");
+        return format!("\nDistillation changes the student's accuracy by {gain:+.2} points.");
     }
     let agreement = distilled.agreement.map_or("–".into(), |agreement| {
         format!("{:.2} %", 100.0 * agreement)
@@ -129,7 +149,7 @@ fn conclusion(result: &ExperimentResult) -> String {
         None => " No test sample is labeled, so that there is no accuracy.",
     };
     format!(
-        "Without labels there is no student (baseline).{accuracy} The student predicts the class of the \
+        "\nWithout labels there is no student (baseline).{accuracy} The student predicts the class of the \
          teacher for {agreement} of the test samples."
     )
 }

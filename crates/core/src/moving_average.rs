@@ -286,7 +286,7 @@ impl<N: Network> Network for MovingAverage<N> {
         self.network.forward_tapped(input.without_autodiff(), taps)
     }
 
-    delegate_network!(network: example, classifier, normalization);
+    delegate_network!(network: example, classifier, normalization, deployed);
 }
 
 display_module!([M: ModuleDisplay] MovingAverage<M>: average = network);

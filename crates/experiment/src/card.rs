@@ -53,9 +53,12 @@ pub fn card(run: &FinishedRun, seed: u64, model: &ModelDescription, notes: &[Str
     }
     line(format!("| Data | {} |", recipe.data.source.name()));
     let (samples, labels) = (&run.result()["samples"][0], &run.result()["labels"]);
-    line(format!(
-        "| Training samples | {samples}, of which {labels} labeled for the student |"
-    ));
+    line(match recipe.strategy.options().without_data() {
+        Some(_) => "| Training samples | none for the student |".into(),
+        None => {
+            format!("| Training samples | {samples}, of which {labels} labeled for the student |")
+        }
+    });
     let seeds = &run.result()["seeds"];
     line(format!("| Seed | {seed}, of the seeds {seeds} |\n"));
 

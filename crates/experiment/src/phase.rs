@@ -151,7 +151,8 @@ impl Experiment<'_> {
     ) -> Result<Progress<Trained>> {
         let Outcome { student, members } = outcome;
         let mut trained = self.evaluate(subject, student, &folder.join(WEIGHTS), seconds)?;
-        if !matches!(role, Role::Teacher(_)) {
+        // Teachers and assistants are not quantized.
+        if !matches!(role, Role::Teacher(_) | Role::Assistant(_)) {
             trained = self.with_packed_size(trained)?;
         }
         for member in members {

@@ -76,10 +76,10 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     if let Some(evaluation) = &recipe.evaluation {
         evaluation.check(recipe.data.source.has_labels())?;
     }
+    tasks::check(recipe)?;
     if recipe.strategy.options().without_data().is_some() {
         return strategy::check_without_data(recipe);
     }
-    tasks::check(recipe)?;
     if !recipe.strategy.is_offline() {
         return strategy::check_no_teacher(recipe);
     }
@@ -277,6 +277,10 @@ fn check_without_validation(recipe: &Recipe) -> Result<()> {
     if let Some((place, _)) = early {
         bail!("`{place}.patience` {NONE}: leave one of them out");
     }
+    ensure!(
+        recipe.tasks.is_none(),
+        "[tasks] {NONE}, of which each task has its own: leave `data.validation` out"
+    );
     ensure!(
         plan.is_none_or(|plan| plan.teaching_epoch == TeachingEpoch::Last),
         "`strategy.teaching_epoch` {NONE}: set it to \"last\", or leave `data.validation` out"

@@ -42,6 +42,7 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationRecipe>,
     /// Tasks that the student learns one after another, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks: Option<TasksRecipe>,
     /// Registry of the names in the recipe; not a part of the file.
     #[serde(skip)]
@@ -120,6 +121,15 @@ impl Recipe {
         file.with_tables(registry, Table::try_into, |table| {
             StrategyRecipe::read(table, registry.strategies())
         })
+    }
+
+    /// Returns whether the classifier of the student is trained: not so if all losses are on features
+    /// or relations.
+    pub fn trains_classifier(&self) -> bool {
+        let kinds = self.registry.losses();
+        let stages = self.stages.iter().flat_map(|stage| &stage.losses);
+        let mut all = self.losses.iter().chain(stages);
+        !self.strategy.is_offline() || all.any(|table| !kinds.is_of_features(table))
     }
 
     /// Returns the shapes and sizes of the data set.

@@ -124,7 +124,7 @@ impl<N: Branching> Network for BranchedNetwork<N> {
         response
     }
 
-    delegate_network!(network: example, classifier, normalization);
+    delegate_network!(network: example, classifier, normalization, deployed);
 }
 
 // Not derived, so that the tensors of the network keep their names.

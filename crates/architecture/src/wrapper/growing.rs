@@ -274,7 +274,7 @@ impl<N: Network> Network for GrowingNetwork<N> {
         Response::Classes(Tensor::cat(logits, 1))
     }
 
-    delegate_network!(body: example, normalization);
+    delegate_network!(body: example, normalization, deployed);
 }
 
 #[cfg(test)]

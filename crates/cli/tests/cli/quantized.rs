@@ -273,6 +273,11 @@ fn students_of_every_kind_of_strategy_are_quantized() {
             "loss=[{ kind = 'hard' }, { kind = 'kd', weight = 0.1, clip = 0.5 }]",
         ],
         vec!["quantized", "teacher.others=[{ model = 'mlp-16' }]"],
+        // An assistant that is smaller than the student, which it teaches unquantized.
+        vec![
+            "quantized",
+            "strategy={ kind = 'assistants', assistants = [{ model = 'mlp-2' }] }",
+        ],
     ] {
         let out = tempfile::tempdir().unwrap();
         let [name, changes @ ..] = changes.as_slice() else {

@@ -148,6 +148,14 @@ impl Losses {
         loss.is_ok_and(|(loss, _)| loss.catalog.kind == CrossEntropyObjective::CATALOG.kind)
     }
 
+    /// Returns whether the loss of a table is on features or relations, without labels.
+    pub fn is_of_features(&self, table: &Table) -> bool {
+        let loss = self.take_kind(table);
+        loss.is_ok_and(|(loss, _)| {
+            ["feature", "relation"].contains(&loss.catalog.kind) && !loss.labels
+        })
+    }
+
     /// Returns whether the kind of a table is the loss of this name.
     pub fn is_named(&self, table: &Table, name: &str) -> bool {
         let loss = self.take_kind(table);

@@ -100,6 +100,14 @@ fn nothing_may_need_validation_samples_that_are_not_there() {
         );
         assert!(error.contains(&expected), "{error}");
     }
+    let text = "name = 'test'\ndata = { name = 'digits', validation = 0 }\ntasks = { count = 2 }\n\
+                student = { model = 'mlp-8', training = { epochs = 1 } }\n\
+                strategy = { kind = 'fine-tuning' }";
+    let tasks = format!("{:#}", recipe(text, &[]).unwrap_err());
+    assert!(
+        tasks.contains("[tasks] needs validation samples"),
+        "{tasks}"
+    );
     let error = error(&["route.by=hardness", "route.ratio=2", "route.anchors=2"]);
     assert!(
         error.contains("a route by \"hardness\" needs validation"),

@@ -192,6 +192,10 @@ mod tests {
                     "is for one teacher: leave out `teacher.others`",
                 ),
                 (
+                    [TEACHER, "tasks.count=2"],
+                    "[tasks] is for a [strategy] that learns tasks one after another",
+                ),
+                (
                     [TEACHER, "teacher.training_mode=true"],
                     "leave out `teacher.training_mode`",
                 ),

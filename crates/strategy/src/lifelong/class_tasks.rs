@@ -46,8 +46,8 @@ impl ClassTasks {
                 check::ensure(
                     !order.contains(&class),
                     &place,
-                    "of classes that are in no other place",
-                    format_args!("a task with {class}, which is named twice"),
+                    "of classes that are in no other task, each named once",
+                    format_args!("a task with {class}, which is named before"),
                 )?;
                 order.push(class);
             }
@@ -148,7 +148,7 @@ mod tests {
             (&[&[5][..]], "`classes.0` should be of classes below 5"),
             (
                 &[&[0, 1][..], &[1]],
-                "`classes.1` should be of classes that are in no other place",
+                "`classes.1` should be of classes that are in no other task, each named once",
             ),
         ] {
             let found = message(tasks);

@@ -22,7 +22,9 @@ const HEADS: &str = "heads";
 ///
 /// A curriculum that was stopped at any task continues, when the same tasks are run again, with the
 /// same result as an uninterrupted one: exemplars and the importance of parameters are computed
-/// again from the network after each task.
+/// again from the network after each task. With dropout, the importance by
+/// [`FisherGradients::BatchMean`](crate::FisherGradients::BatchMean) differs, since it is computed in
+/// training mode.
 ///
 /// # Example
 ///
@@ -90,7 +92,8 @@ impl<N: Network> LearnedTasks<N> {
         let (learned, classes) = (self.network.classes(), self.order.len());
         if learned != classes {
             return Err(NetworkMismatch::Network(format!(
-                "The tasks have only {learned} of the {classes} classes of the data set, which a network                  of the original architecture has to predict: give each class a task."
+                "The tasks have only {learned} of the {classes} classes of the data set, which a network \
+                 of the original architecture has to predict: give each class a task."
             )));
         }
         let Some(means) = self.means else {
