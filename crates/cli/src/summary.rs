@@ -84,6 +84,9 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     };
     let seen = match options.without_data() {
         Some(_) => "The student has seen no sample".to_string(),
+        None if !recipe.uses_labels() => {
+            format!("The student has {train} training samples, and its losses use no labels")
+        }
         None => format!(
             "The student has {train} training samples, {} of them labeled",
             result.info.labels
@@ -137,6 +140,19 @@ fn conclusion(result: &ExperimentResult) -> String {
             return format!(
                 "\nLearning one task after another changes the student's accuracy by {gain:+.2} points, \
                  compared to all classes at once (baseline)."
+            );
+        }
+        if result
+            .info
+            .recipe
+            .strategy
+            .options()
+            .without_data()
+            .is_some()
+        {
+            return format!(
+                "\nWithout data the student's accuracy is {gain:+.2} points from that of the student \
+                 that is trained on the data (baseline)."
             );
         }
         return format!("\nDistillation changes the student's accuracy by {gain:+.2} points.");

@@ -17,6 +17,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// File of the stages of a training, in its folder.
+const JOURNAL: &str = "curriculum.json";
+
 /// A run that has a result.
 pub struct FinishedRun {
     path: PathBuf,
@@ -131,8 +134,9 @@ impl FinishedRun {
             .join(format!("seed-{seed}"))
             .join(Role::Distilled.name());
         let record = Record::read(&folder.join(RECORD))?;
+        // A training in stages has records of its stages, and its weights after all of them.
         ensure!(
-            record.finished,
+            record.finished || folder.join(JOURNAL).is_file(),
             "{}: the training is not finished: continue the run with --resume",
             folder.display()
         );

@@ -77,11 +77,11 @@ fn check_shapes(found: &Shapes<'_>, expected: &Shapes<'_>, model: &str) -> Resul
     let unknown = found.keys().filter(|name| !expected.contains_key(*name));
     let other_shape = expected.iter().filter_map(|(name, shape)| {
         let other = found.get(name).filter(|other| other != &shape)?;
-        Some(format!("`{name}` is of shape {other:?}, not {shape:?}"))
+        Some(format!("`{name}` of shape {other:?}, not {shape:?}"))
     });
     let quoted = |name: &&str| format!("`{name}`");
     let faults = [
-        ("", first_few(other_shape)),
+        ("has ", first_few(other_shape)),
         ("lacks ", first_few(missing.map(quoted))),
         ("also has ", first_few(unknown.map(quoted))),
     ];
@@ -213,7 +213,7 @@ mod tests {
             let line = message.strip_prefix(&path.display().to_string()).unwrap();
             assert!(line.len() < 320, "{line}");
         }
-        assert!(wider.contains("is of shape [4], not [8]"), "{wider}");
+        assert!(wider.contains("of shape [4], not [8]"), "{wider}");
         assert!(longer.contains("it lacks `"), "{longer}");
         assert!(other.contains(" more; it also has `"), "{other}");
     }

@@ -123,6 +123,15 @@ impl Recipe {
         })
     }
 
+    /// Returns whether a loss of the student is computed from labels.
+    pub fn uses_labels(&self) -> bool {
+        let kinds = self.registry.losses();
+        let stages = self.stages.iter().flat_map(|stage| &stage.losses);
+        let mut all = self.losses.iter().chain(stages);
+        let uses = |table: &Table| kinds.needs_labels(table) || kinds.is_of_targets(table);
+        !self.strategy.is_offline() || all.any(uses)
+    }
+
     /// Returns whether the classifier of the student is trained: not so if all losses are on features
     /// or relations.
     pub fn trains_classifier(&self) -> bool {

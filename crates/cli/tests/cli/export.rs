@@ -322,6 +322,40 @@ fn a_student_with_a_view_is_exported_with_it() {
 }
 
 #[test]
+fn students_of_stages_routes_and_tasks_are_exported_and_evaluated() {
+    for (name, changes) in [
+        (
+            "strategy/two-stage-hints",
+            &["stage.0.epochs=1", "stage.1.epochs=1"][..],
+        ),
+        (
+            "strategy/route-constrained",
+            &["teacher.training.epochs=4", "student.training.epochs=4"],
+        ),
+        ("lifelong/lwf", &["student.training.epochs=1"]),
+        (
+            "lifelong/icarl",
+            &["student.training.epochs=1", "strategy.exemplars=20"],
+        ),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let run = out.path().join("run");
+        let changes = [changes, &["seeds=[0]", "data.samples=200"]].concat();
+        let arguments = arguments_of(&recipe(name), &run, &changes);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        assert_success(&program(&arguments).output().unwrap());
+        let model = exported(&run, out.path(), &[]);
+
+        for folder in [&run, &model] {
+            let evaluated = stdout(&command("eval", folder, &["--json"]));
+            let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
+            let accuracy = &result(&run)["distilled"]["accuracy"]["mean"];
+            assert_eq!(evaluated["accuracy"], *accuracy, "{name}");
+        }
+    }
+}
+
+#[test]
 fn runs_without_a_student_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("model").display().to_string();
