@@ -55,7 +55,7 @@ fn accuracies_of_embeddings_are_columns_and_numbers_of_each_network() {
     for words in [
         "k-NN %",
         "probe %",
-        "Of its embeddings it changes the k-NN accuracy by ",
+        "Distillation changes, on the student's embeddings, the k-NN accuracy by ",
     ] {
         assert!(table.contains(words), "{words}: {table}");
     }
