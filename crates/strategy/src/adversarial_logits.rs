@@ -1,9 +1,10 @@
+use crate::mutual::peers::lock;
 use crate::{Distillation, DistillationOutput, OfflineDistiller, RecordedAdam, learner_model};
 use burn::config::Config;
 use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
-use burn::tensor::activation::relu;
+use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Bool, Device, Tensor};
 use burn::train::TrainOutput;
 use burn_distill_architecture::{LogitDiscriminator, LogitDiscriminatorConfig};
@@ -12,7 +13,7 @@ use burn_distill_core::{
     Batch, Check, ConfigError, Context, CrossEntropyObjective, Knowledge, Network, Objective,
     PairedRows, Targets, Teacher, TeacherOutput, Terms, WeightSchedule, check, initialize,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Configuration to create an [`AdversarialLogitDistiller`] using the [init
 /// function](AdversarialLogitDistillerConfig::init).
@@ -193,7 +194,7 @@ where
         discriminator: &LogitDiscriminator,
     ) -> Terms {
         let score = discriminator.valid().forward(rows.student.clone()).score;
-        let deceived = masked_mean(softplus(score.neg()), rows.mask.clone());
+        let deceived = classified(score, true, rows.mask.clone());
         let weight = self.weight.at(&context.clock);
         let terms = self.offline.objective.forward(context);
         terms.and(Terms::one(ADVERSARIAL, deceived, weight))
@@ -220,17 +221,11 @@ where
 /// Computes the binary cross-entropy of the scores of logits that are all real, or all fake. Shape:
 /// `[1]`.
 fn classified(score: Tensor<1>, is_real: bool, mask: Option<Tensor<1, Bool>>) -> Tensor<1> {
-    let wrong = match is_real {
-        true => score.neg(),
-        false => score,
+    let right = match is_real {
+        true => score,
+        false => score.neg(),
     };
-    masked_mean(softplus(wrong), mask)
-}
-
-/// Computes `log(1 + exp(x))`, which is finite for every finite value.
-fn softplus(values: Tensor<1>) -> Tensor<1> {
-    let tail = values.clone().abs().neg().exp().log1p();
-    relu(values).add(tail)
+    masked_mean(log_sigmoid(right).neg(), mask)
 }
 
 /// Returns the logits of student and teacher.
@@ -308,14 +303,6 @@ where
     ) -> Self {
         panic!("The student and its discriminator train on one device: use one device.")
     }
-}
-
-/// Returns the discriminator that waits for the step of the student.
-fn lock(
-    updated: &Mutex<Option<LogitDiscriminator>>,
-) -> std::sync::MutexGuard<'_, Option<LogitDiscriminator>> {
-    // The value is replaced as a whole, even if a thread panicked.
-    updated.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 learner_model!([S, T, O] AdversarialLogitDistiller<S, T, O>);
