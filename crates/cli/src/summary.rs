@@ -177,9 +177,9 @@ fn of_stages(stages: &[StageResult]) -> String {
     }
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    let measure = match stages[0].validation_accuracy {
-        Some(_) => "validation accuracy %",
-        None => "validation agreement %",
+    let measure = match stages[0].validation_agreement {
+        Some(_) => "validation agreement %",
+        None => "validation accuracy %",
     };
     table.set_header(["stage", "epochs", "seconds", measure]);
     for stage in stages {

@@ -233,6 +233,7 @@ impl Data {
             preprocessing: self.train.preprocessing(),
             encoding: self.train.encoding().cloned(),
             window: self.train.window(),
+            only_classes: None,
             data: DataOrigin {
                 name: self.recipe.source.name().to_string(),
                 key: self.recipe.source.key().to_string(),

@@ -50,6 +50,7 @@ fn check(
     let mut warnings = Vec::new();
     match origin {
         Some(origin) => {
+            check_known_classes(&origin, recipe, data)?;
             let warning = check_origin(&origin, model, classes_of(recipe, data)?, data);
             warnings.extend(warning.with_context(|| format!("{}", path.display()))?);
         }
@@ -60,6 +61,25 @@ fn check(
     }
     warnings.extend(teacher?.remarks);
     Ok(warnings)
+}
+
+/// Checks that a teacher that was trained on some classes only is used for the same classes.
+fn check_known_classes(origin: &Provenance, recipe: &TeacherRecipe, data: &Data) -> Result<()> {
+    let Some(trained_on) = &origin.only_classes else {
+        return Ok(());
+    };
+    let names: Vec<_> = trained_on
+        .iter()
+        .filter_map(|&class| origin.classes.get(class))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    ensure!(
+        recipe.known_classes(data.classes())?.as_ref() == Some(trained_on),
+        "these weights were trained on the classes {} only: give the same `only_classes`, or other \
+         weights",
+        names.join(", ")
+    );
+    Ok(())
 }
 
 fn check_origin(

@@ -1,5 +1,6 @@
 use super::diverged::Subject;
 use super::experiment::{Experiment, Progress, Renderer, Trained, TrainedMember};
+use super::provenance::Provenance;
 use super::role::Role;
 use super::training_batches::{Loader, TrainingBatches};
 use super::weights::{load, save};
@@ -121,6 +122,10 @@ impl Experiment<'_> {
         let origin = self
             .data
             .provenance(phase.model, phase.role.name(), phase.seed);
+        let origin = Provenance {
+            only_classes: self.known_classes(phase.role)?,
+            ..origin
+        };
         save(&outcome.student, &origin, &weights)?;
         let mut files = files_of(&outcome);
         if !phase.snapshots.is_empty() {
@@ -138,6 +143,15 @@ impl Experiment<'_> {
         record.finish(&folder, files)?;
         record.write(&record_file)?;
         self.evaluate_all(phase.role, &subject, outcome, &folder, record.seconds)
+    }
+
+    /// Returns the classes that a teacher knows, if it knows some only.
+    fn known_classes(&self, role: Role) -> Result<Option<Vec<usize>>> {
+        let Role::Teacher(index) = role else {
+            return Ok(None);
+        };
+        let teachers = self.recipe.teachers();
+        teachers[index].known_classes(self.data.classes())
     }
 
     /// Evaluates the networks of a training, given the folder of their weights.

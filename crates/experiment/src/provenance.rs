@@ -32,6 +32,9 @@ pub struct Provenance {
     /// Part of a file whose bytes are the tokens, if the samples are files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<ByteWindow>,
+    /// Classes that the network was trained on, by their positions; none for all classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_classes: Option<Vec<usize>>,
     /// Data set and its training samples.
     pub data: DataOrigin,
     /// Role of the network in its run, as in `teacher`.
@@ -78,6 +81,7 @@ impl Provenance {
             preprocessing: description.preprocessing,
             encoding: table.map(|table| table.encoding.clone()),
             window: description.window,
+            only_classes: None,
             data,
             role: "distilled".into(),
             seed: 0,
@@ -190,6 +194,7 @@ pub(super) mod tests {
             preprocessing: None,
             encoding: None,
             window: None,
+            only_classes: None,
             data: DataOrigin {
                 name: "pets".into(),
                 key: "name".into(),

@@ -80,7 +80,9 @@ impl AdversarialLogitDistillerConfig {
 
 impl Check for AdversarialLogitDistillerConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        check::at_least("d_hidden", self.d_hidden, 1)?;
+        LogitDiscriminatorConfig::new(1)
+            .with_d_hidden(self.d_hidden)
+            .check()?;
         check::ensure(
             self.learning_rate > 0.0 && self.learning_rate <= 1e3, // This also rejects NaN
             "learning_rate",

@@ -9,6 +9,9 @@ use burn_distill_core::{Check, ConfigError, check};
 /// Slope of the leaky ReLUs of a [`LogitDiscriminator`] below zero.
 const SLOPE: f64 = 0.2;
 
+/// Largest number of hidden features, whose layers have a gigabyte of weights.
+const MOST_HIDDEN: usize = 16_384;
+
 /// Configuration to create a [`LogitDiscriminator`] using the [init
 /// function](LogitDiscriminatorConfig::init).
 #[derive(Config, Debug)]
@@ -41,7 +44,7 @@ impl LogitDiscriminatorConfig {
 impl Check for LogitDiscriminatorConfig {
     fn check(&self) -> Result<(), ConfigError> {
         check::at_least("classes", self.classes, 1)?;
-        check::at_least("d_hidden", self.d_hidden, 1)
+        check::count_in("d_hidden", self.d_hidden, 1..=MOST_HIDDEN)
     }
 }
 
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`d_hidden` should be at least 1, but is 0")]
+    #[should_panic(expected = "`d_hidden` should be from 1 to 16384, but is 0")]
     fn no_hidden_units_are_refused() {
         LogitDiscriminatorConfig::new(3)
             .with_d_hidden(0)

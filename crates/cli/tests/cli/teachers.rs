@@ -147,6 +147,15 @@ fn a_student_learns_the_classes_of_teachers_that_know_different_ones() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains(message), "{error}");
     }
+
+    // The file of the teacher records the classes that it was trained on.
+    let weights = folder.path().join("all/seed-0/teacher/model.bpk");
+    let weights = format!("teacher.weights={}", weights.display());
+    let others = "teacher.only_classes=['0', '1', '2', '3', '4', '5']";
+    let output = run("refused", &[&weights, others], &[]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = "these weights were trained on the classes `0`, `1`, `2`, `3`, `4` only";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

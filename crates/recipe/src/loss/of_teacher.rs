@@ -92,7 +92,9 @@ fn chosen(value: &Value, names: &[String]) -> Result<Choice, Fault> {
         },
         Value::String(name) if name == "random" => Ok(Choice::Random),
         Value::String(name) => {
-            let mut indices = (0..names.len()).filter(|&index| names[index] == *name);
+            // The options of a network are in parentheses after its name.
+            let is_named = |shown: &str| shown == name || shown.split(" (").next() == Some(name);
+            let mut indices = (0..names.len()).filter(|&index| is_named(&names[index]));
             match (indices.next(), indices.next()) {
                 (Some(index), None) => Ok(Choice::Index(index)),
                 (Some(first), Some(second)) => Err(Fault::other(

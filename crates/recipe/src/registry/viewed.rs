@@ -4,7 +4,7 @@ use super::network::{Architecture, Task};
 use crate::input::AnyNetwork;
 use crate::model::ModelRecipe;
 use crate::typed::typed_by;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 use burn_distill::architecture::{CheckpointTensor, InputView, Plan, ViewedNetwork};
 use burn_distill::core::DynNetwork;
@@ -49,10 +49,11 @@ impl Viewed {
     /// Returns the task of the inner network.
     fn seen(&self, task: &Task) -> Result<Task> {
         let input = self.view.shape(&task.input);
-        Ok(Task {
-            input: input.with_context(|| format!("the `{VIEW}` of `{}`", self.inner.name()))?,
-            classes: task.classes,
-        })
+        // As a text, so that no caller takes the key for one of another table.
+        let input =
+            input.map_err(|error| anyhow!("the `{VIEW}` of `{}`: {error}", self.inner.name()))?;
+        let classes = task.classes;
+        Ok(Task { input, classes })
     }
 
     fn wrapped(&self, network: AnyNetwork, task: &Task) -> Result<AnyNetwork> {

@@ -1,7 +1,7 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Int, Tensor};
 use burn_distill_core::numeric::{at_least_f32, binary_cross_entropy, masked_mean};
 use burn_distill_core::{
     Check, ConfigError, Context, CrossEntropyObjective, Knowledge, Objective, Requirements,
@@ -169,7 +169,12 @@ fn one_hot(targets: &Targets, logits: &Tensor<2>) -> (Tensor<2>, Option<Tensor<1
         return (probabilities.clone(), labeled.clone());
     }
     match targets.class_labels() {
-        Some((labels, labeled)) => (labels.one_hot::<2>(classes).float(), labeled),
+        Some((labels, labeled)) => {
+            // burn's `one_hot` takes two classes or more, but the first task may have one.
+            let classes = Tensor::<1, Int>::arange(0..classes as i64, &labels.device());
+            let is_class = labels.unsqueeze_dim::<2>(1).equal(classes.unsqueeze_dim(0));
+            (is_class.float(), labeled)
+        }
         None => {
             let device = logits.device().without_autodiff();
             let none = Tensor::<1>::zeros([rows], &device).greater_scalar(0.0);
