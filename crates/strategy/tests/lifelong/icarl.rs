@@ -62,6 +62,20 @@ fn the_first_task_has_its_golden_value_and_gradient() {
 }
 
 #[test]
+fn the_first_task_may_have_one_class() {
+    let device = Device::flex();
+    let student = Knowledge::from_logits(Tensor::from_data([[0.0], [2.0]], &device));
+    let targets = Targets::labels(&[Some(0), None], &device);
+
+    let context = Context::of(&student, &()).with_targets(&targets);
+    let loss = objective(IcarlForm::Binary).forward(&context).total();
+
+    // −ln σ(0) of the labeled sample.
+    let loss = loss.into_scalar::<f64>();
+    assert!((loss - std::f64::consts::LN_2).abs() < 1e-6, "{loss}");
+}
+
+#[test]
 fn only_the_distillation_is_weighted_and_unlabeled_samples_have_only_that() {
     let device = Device::flex();
     let (student, old) = (Knowledge::from_logits(student(&device)), old(&device));
