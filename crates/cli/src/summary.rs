@@ -84,7 +84,7 @@ pub fn of_experiment(result: &ExperimentResult, width: Option<usize>) -> String 
     };
     let seen = match options.without_data() {
         Some(_) => "The student has seen no sample".to_string(),
-        None if !recipe.uses_labels() => {
+        None if result.info.labels > 0 && !recipe.uses_labels() => {
             format!("The student has {train} training samples, and its losses use no labels")
         }
         None => format!(

@@ -112,7 +112,10 @@ fn a_student_learns_the_classes_of_teachers_that_know_different_ones() {
         let output = program(more_than(&arguments, more).as_slice()).output();
         output.expect("the program starts")
     };
-    assert_success(&run("all", &["seeds=[0]"], &[]));
+    let output = run("all", &["seeds=[0]"], &[]);
+    assert_success(&output);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("and its losses use no labels."), "{table}");
     let found = result(&folder.path().join("all"));
     let accuracy = |network: &serde_json::Value| network["accuracy"]["mean"].as_f64().unwrap();
     for teacher in [&found["teacher"], &found["others"][0]] {
