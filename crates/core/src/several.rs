@@ -1,6 +1,6 @@
 //! Parts that losses of several teachers have in common.
 
-use crate::{ConfigError, CrossEntropyObjective, Targets, check};
+use crate::{ConfigError, CrossEntropyObjective, Requirements, TapSelection, Targets, check};
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 
@@ -14,6 +14,19 @@ pub fn assert_teacher_count(expected: usize, found: usize) {
         found, expected,
         "This loss was created for {expected} teachers, found {found}."
     );
+}
+
+/// Returns the requirements of a loss between a tap of the student and a tap of each teacher.
+pub fn requirements_of_several(student: &str, teachers: &[String]) -> Requirements {
+    let teachers = teachers.iter().enumerate();
+    let teacher = teachers
+        .map(|(index, tap)| TapSelection::named([tap]).of_network(index))
+        .fold(TapSelection::None, TapSelection::union);
+    Requirements {
+        student: TapSelection::named([student]),
+        teacher,
+        ..Requirements::default()
+    }
 }
 
 /// Checks that a loss that compares teachers has two of them or more, for a recipe.

@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_distill_core::{
     Context, DefaultTaps, Input, Knowledge, LossBuilder, LossError, LossTerm, NamedLoss,
-    Requirements, Tap, TapSelection, Targets,
+    Requirements, Tap, Targets, requirements_of_several,
 };
 
 /// Loss between a map of a student and a map of each of its teachers.
@@ -63,15 +63,7 @@ impl<L: TeacherMapsLoss> NamedLoss for TeacherMapsTerm<L> {
 
 impl<L: TeacherMapsLoss> LossTerm<Knowledge, Vec<Knowledge>> for TeacherMapsTerm<L> {
     fn requirements(&self) -> Requirements {
-        let teachers = self.teachers.iter().enumerate();
-        let teacher = teachers
-            .map(|(index, tap)| TapSelection::named([tap]).of_network(index))
-            .fold(TapSelection::None, TapSelection::union);
-        Requirements {
-            student: TapSelection::named([&self.student]),
-            teacher,
-            ..Requirements::default()
-        }
+        requirements_of_several(&self.student, &self.teachers)
     }
 
     fn value(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Tensor<1> {

@@ -2,8 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 use burn_distill_core::numeric::at_least_f32;
 use burn_distill_core::{
-    Context, Knowledge, LossTerm, NamedLoss, Requirements, Response, TapSelection,
-    assert_teacher_count,
+    Context, Knowledge, LossTerm, NamedLoss, Requirements, Response, assert_teacher_count,
+    requirements_of_several,
 };
 
 /// Logits and representation of one network of a graph for a batch.
@@ -110,15 +110,7 @@ impl<L: GraphLoss> NamedLoss for GraphTerm<L> {
 
 impl<L: GraphLoss> LossTerm<Knowledge, Vec<Knowledge>> for GraphTerm<L> {
     fn requirements(&self) -> Requirements {
-        let teachers = self.teachers.iter().enumerate();
-        let teacher = teachers
-            .map(|(index, tap)| TapSelection::named([tap]).of_network(index))
-            .fold(TapSelection::None, TapSelection::union);
-        Requirements {
-            student: TapSelection::named([&self.student]),
-            teacher,
-            ..Requirements::default()
-        }
+        requirements_of_several(&self.student, &self.teachers)
     }
 
     fn value(&self, context: &Context<'_, Knowledge, Vec<Knowledge>>) -> Tensor<1> {
