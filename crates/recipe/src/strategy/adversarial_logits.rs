@@ -55,10 +55,6 @@ impl Strategy for AdversarialLogitsRecipe {
         vec![cross_entropy(1.0), distance]
     }
 
-    fn has_teacher(&self) -> bool {
-        true
-    }
-
     fn has_distiller(&self) -> bool {
         true
     }

@@ -46,10 +46,6 @@ impl Strategy for AssistantsRecipe {
         models_mut(&mut self.assistants)
     }
 
-    fn has_teacher(&self) -> bool {
-        true
-    }
-
     fn assistants(&self) -> Option<AssistantPlan<'_>> {
         Some(AssistantPlan {
             assistants: &self.assistants,

@@ -101,10 +101,6 @@ impl Strategy for DataFreeRecipe {
         Ok(Prepared::TrainedTeacher)
     }
 
-    fn has_teacher(&self) -> bool {
-        true
-    }
-
     fn without_data(&self) -> Option<&dyn WithoutData> {
         Some(self)
     }

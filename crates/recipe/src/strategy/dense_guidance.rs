@@ -95,10 +95,6 @@ impl Strategy for DenseGuidanceRecipe {
         models_mut(&mut self.assistants)
     }
 
-    fn has_teacher(&self) -> bool {
-        true
-    }
-
     fn assistants(&self) -> Option<AssistantPlan<'_>> {
         Some(AssistantPlan {
             assistants: &self.assistants,

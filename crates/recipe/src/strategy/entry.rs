@@ -91,9 +91,10 @@ pub trait Strategy: StrategyOptions + Check {
         false
     }
 
-    /// Returns whether the recipe has a `[teacher]`, which is trained before the student.
+    /// Returns whether the recipe has a `[teacher]`, which is trained before the student. Default:
+    /// whether the strategy trains the student with one in any of the ways below.
     fn has_teacher(&self) -> bool {
-        false
+        self.without_data().is_some() || self.has_distiller() || self.assistants().is_some()
     }
 
     /// Returns the options as those of a strategy with a `[teacher]` whose student sees no sample.

@@ -78,10 +78,6 @@ impl Strategy for OrientedRecipe {
         Ok(Prepared::TrainedTeacher)
     }
 
-    fn has_teacher(&self) -> bool {
-        true
-    }
-
     fn has_distiller(&self) -> bool {
         true
     }

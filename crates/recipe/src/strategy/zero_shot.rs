@@ -113,10 +113,6 @@ impl Strategy for ZeroShotRecipe {
         Ok(Prepared::TrainedTeacher)
     }
 
-    fn has_teacher(&self) -> bool {
-        true
-    }
-
     fn without_data(&self) -> Option<&dyn WithoutData> {
         Some(self)
     }
